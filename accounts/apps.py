@@ -1,0 +1,9 @@
+"""Who is calling: users, API keys, authentication, stream tickets."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+    verbose_name = _("Comptes")

@@ -1,0 +1,63 @@
+"""Find out who sends a request: by API key in a header, or by the portal's session.
+
+One resolver serves REST, the asynchronous doors and the socket.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+
+from accounts.models import User
+from accounts.services import Caller, resolve_key
+from fr02.errors import Forbidden, InvalidApiKey
+
+
+def key_from_headers(headers: Mapping[str, str]) -> str | None:
+    """Return the key of `X-API-Key` or `Authorization: Bearer`, or None. A key in a URL is never looked at."""
+    if key := headers.get("X-API-Key"):
+        return key.strip()
+    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else None
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """Authenticate REST views by API key; `request.auth` is the Caller."""
+
+    def authenticate(self, request: Request) -> tuple[User, Caller] | None:
+        raw = key_from_headers(request.headers)
+        if raw is None:
+            return None
+        caller = resolve_key(raw)
+        return User(pk=caller.user_id), caller
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'ApiKey realm="FR02"'
+
+
+class PortalAuthentication(SessionAuthentication):
+    """Authenticate the portal's own scripts by session and CSRF token; `request.auth` is the Caller."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Caller] | None:
+        found = super().authenticate(request)
+        return (found[0], Caller(user_id=found[0].pk)) if found else None
+
+    def enforce_csrf(self, request: HttpRequest) -> None:
+        try:
+            super().enforce_csrf(request)
+        except PermissionDenied as error:
+            raise Forbidden() from error
+
+
+def authenticate(request: HttpRequest) -> Caller:
+    """Return who sends a request, for views that are not REST framework's. Raises InvalidApiKey or Forbidden."""
+    raw = key_from_headers(request.headers)
+    if raw is not None:
+        return resolve_key(raw)
+    found = PortalAuthentication().authenticate(Request(request))
+    if found is None:
+        raise InvalidApiKey()
+    return found[1]

@@ -1,0 +1,9 @@
+"""The public side of voices: search, mirror, publishing, likes, reports."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class CommunityConfig(AppConfig):
+    name = "community"
+    verbose_name = _("Communauté")

@@ -1,0 +1,14 @@
+"""The ASGI application: HTTP to Django, sockets to their consumers."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fr02.settings")
+django_application = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter  # noqa: E402  the apps must be loaded first
+
+from fr02.sockets import socket_application  # noqa: E402
+
+application = ProtocolTypeRouter({"http": django_application, "websocket": socket_application})

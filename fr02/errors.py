@@ -1,0 +1,253 @@
+"""One shape for every refusal: RFC 9457 problem objects, with a stable code and a French sentence.
+
+Business code raises these classes; the doors (REST, socket, pages) turn them into an answer. A door never writes
+an error body of its own.
+"""
+
+import json
+import logging
+import math
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from rest_framework import exceptions as drf
+from rest_framework.negotiation import BaseContentNegotiation
+
+logger = logging.getLogger(__name__)
+
+
+class Fr02Error(Exception):
+    """Refuse something, for a reason that the customer can read.
+
+    `pointers` are pairs (field, French sentence); `extra` are further members of the problem object, JSON values;
+    `close_code` is what a socket is closed with (api.md).
+    """
+
+    status = 400
+    code = "invalid_request"
+    close_code = 4400
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        pointers: list[tuple[str, str]] | None = None,
+        retry_after_s: float | None = None,
+        **extra: Any,
+    ) -> None:
+        self.detail = detail or self.default_detail()
+        self.pointers = pointers or []
+        self.retry_after_s = retry_after_s
+        self.extra = extra
+        super().__init__(self.detail)
+
+    def default_detail(self) -> str:
+        return _("La requête n’est pas valide.")
+
+
+class InvalidRequest(Fr02Error):
+    pass
+
+
+class InvalidApiKey(Fr02Error):
+    status, code, close_code = 401, "invalid_api_key", 1008
+
+    def default_detail(self) -> str:
+        return _("Clé d’API absente ou invalide. Envoyez-la dans l’en-tête X-API-Key.")
+
+
+class InsufficientCredit(Fr02Error):
+    status, code, close_code = 402, "insufficient_credit", 4402
+
+    def default_detail(self) -> str:
+        return _("Crédit insuffisant pour cette synthèse. Rechargez votre compte.")
+
+
+class Forbidden(Fr02Error):
+    status, code, close_code = 403, "forbidden", 1008
+
+    def default_detail(self) -> str:
+        return _("Cette opération ne vous est pas permise.")
+
+
+class NotFound(Fr02Error):
+    status, code, close_code = 404, "not_found", 4404
+
+    def default_detail(self) -> str:
+        return _("Introuvable.")
+
+
+class VoiceNotFound(NotFound):
+    code = "voice_not_found"
+
+    def default_detail(self) -> str:
+        return _("Cette voix n’existe pas ou ne vous est pas accessible.")
+
+
+class Conflict(Fr02Error):
+    status, code = 409, "conflict"
+
+    def default_detail(self) -> str:
+        return _("L’état actuel ne permet pas cette opération.")
+
+
+class IdempotencyConflict(Conflict):
+    code = "idempotency_conflict"
+
+    def default_detail(self) -> str:
+        return _("Cette clé d’idempotence a déjà servi pour une autre requête.")
+
+
+class TextTooLong(Fr02Error):
+    status, code, close_code = 413, "text_too_long", 4413
+
+    def default_detail(self) -> str:
+        return _("Le texte est trop long.")
+
+
+class FileTooLarge(Fr02Error):
+    status, code, close_code = 413, "file_too_large", 4413
+
+    def default_detail(self) -> str:
+        return _("Le corps de la requête est trop volumineux.")
+
+
+class RateLimited(Fr02Error):
+    status, code, close_code = 429, "rate_limited", 4429
+
+    def default_detail(self) -> str:
+        return _("Trop de requêtes. Patientez avant de réessayer.")
+
+
+class TooManyStreams(RateLimited):
+    code = "too_many_streams"
+
+    def default_detail(self) -> str:
+        return _("Trop de synthèses en même temps pour ce compte.")
+
+
+class EngineError(Fr02Error):
+    """The engine failed before or while it spoke. Nothing undelivered is charged."""
+
+    status, code, close_code = 502, "engine_error", 1011
+
+    def default_detail(self) -> str:
+        return _("La synthèse a échoué. Rien ne vous est facturé pour ce qui n’a pas été livré.")
+
+
+class EngineBusy(EngineError):
+    status, code, close_code = 503, "engine_busy", 1013
+
+    def default_detail(self) -> str:
+        return _("Le moteur est complet en ce moment. Réessayez dans quelques secondes.")
+
+
+class EngineUnavailable(EngineError):
+    status, code = 503, "engine_unavailable"
+
+    def default_detail(self) -> str:
+        return _("Ce moteur est momentanément indisponible. Rien ne vous est facturé.")
+
+
+class EngineTimeout(EngineError):
+    status, code = 504, "engine_timeout"
+
+    def default_detail(self) -> str:
+        return _("Le moteur n’a pas répondu à temps. Rien ne vous est facturé pour ce qui n’a pas été livré.")
+
+
+def problem(error: Fr02Error, request_id: str) -> dict[str, Any]:
+    """Return the problem object of an error, ready for JSON."""
+    body: dict[str, Any] = {
+        "type": f"/developpeurs/erreurs#{error.code}",
+        "title": TITLES.get(error.status, TITLES[400]),
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if error.pointers:
+        body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in error.pointers]
+    return body | error.extra
+
+
+def problem_response(error: Fr02Error, request: HttpRequest) -> HttpResponse:
+    """Return the HTTP answer of an error."""
+    body = problem(error, getattr(request, "request_id", ""))
+    response = HttpResponse(
+        json.dumps(body, ensure_ascii=False), status=error.status, content_type="application/problem+json"
+    )
+    if error.status == 401:
+        response["WWW-Authenticate"] = 'ApiKey realm="FR02"'
+    if error.retry_after_s is not None:
+        response["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    return response
+
+
+def handle_exception(exception: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """Turn what a REST view raised into a problem answer. Unknown exceptions are left to `server_error`."""
+    request = context["request"]
+    if isinstance(exception, Fr02Error):
+        return problem_response(exception, request)
+    known = _from_framework(exception)
+    return problem_response(known, request) if known else None
+
+
+def _from_framework(exception: Exception) -> Fr02Error | None:
+    if isinstance(exception, Http404 | drf.NotFound):
+        return NotFound()
+    if isinstance(exception, drf.ValidationError):
+        pointers = _pointers(exception.detail)
+        return InvalidRequest(pointers[0][1] if len(pointers) == 1 else "", pointers=pointers)
+    if isinstance(exception, drf.NotAuthenticated | drf.AuthenticationFailed):
+        return InvalidApiKey()
+    if isinstance(exception, drf.PermissionDenied):
+        return Forbidden(str(exception.detail))
+    if isinstance(exception, drf.ParseError):
+        return InvalidRequest(_("Le corps de la requête n’est pas du JSON valide."))
+    if isinstance(exception, drf.APIException):
+        error = Fr02Error(str(exception.detail))
+        error.status, error.code = exception.status_code, CODES.get(exception.status_code, "invalid_request")
+        return error
+    return None
+
+
+def _pointers(detail: Any, path: str = "") -> list[tuple[str, str]]:
+    if isinstance(detail, dict):
+        return [pair for key, value in detail.items() for pair in _pointers(value, f"{path}/{key}")]
+    if isinstance(detail, list):
+        return [pair for value in detail for pair in _pointers(value, path)]
+    return [(path.removesuffix("/non_field_errors") or "/", str(detail))]
+
+
+class AnyAccept(BaseContentNegotiation):
+    """Answer JSON whatever the client says it accepts: SDKs ask for octet streams and would get 406."""
+
+    def select_parser(self, request, parsers):  # type: ignore[no-untyped-def]
+        for parser in parsers:
+            if request.content_type.startswith(parser.media_type.split("/*")[0]):
+                return parser
+        return None
+
+    def select_renderer(self, request, renderers, format_suffix=None):  # type: ignore[no-untyped-def]
+        return renderers[0], renderers[0].media_type
+
+
+TITLES = {
+    400: "Requête invalide",
+    401: "Authentification requise",
+    402: "Crédit insuffisant",
+    403: "Accès refusé",
+    404: "Introuvable",
+    405: "Méthode non permise",
+    409: "Conflit",
+    413: "Trop volumineux",
+    415: "Type de contenu non pris en charge",
+    429: "Trop de requêtes",
+    500: "Erreur interne",
+    502: "Erreur du moteur",
+    503: "Service indisponible",
+    504: "Délai dépassé",
+}
+CODES = {405: "method_not_allowed", 415: "unsupported_media_type", 500: "internal_error"}

@@ -1,0 +1,29 @@
+"""Every address of FR02. Paths of the API answer with and without their trailing slash: no redirect on POST."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from fr02 import health, media, pages
+
+urlpatterns = [
+    path("", pages.home, name="home"),
+    path("developpeurs/", include("fr02.portal_urls")),
+    path("compte/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("media/<path:name>", media.serve_signed, name="signed-media"),
+    path("healthz", health.live, name="health-live"),
+    path("readyz", health.ready, name="health-ready"),
+    re_path(r"^api/v1/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+    path("developpeurs/reference", SpectacularSwaggerView.as_view(url_name="schema"), name="reference"),
+    path("", include("accounts.urls")),
+    path("", include("billing.urls")),
+    path("", include("voices.urls")),
+    path("", include("community.urls")),
+    path("", include("tts.urls")),
+    re_path(r"^api/", pages.api_not_found),
+]
+handler400 = "fr02.pages.bad_request"
+handler403 = "fr02.pages.permission_denied"
+handler404 = "fr02.pages.not_found"
+handler500 = "fr02.pages.server_error"

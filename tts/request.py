@@ -1,0 +1,136 @@
+"""The one description of the speech parameters.
+
+It feeds the page's table, the serializer, the OpenAPI schema and the socket's validation: they cannot disagree.
+"""
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fr02.errors import InvalidRequest, TextTooLong
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter as the page shows it. `default` None means that it has none to show."""
+
+    name: str
+    type: str
+    default: Any
+    description: Any
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    is_required: bool = False
+    # What the page prints under "Défaut" where it is not the value itself.
+    shown_default: str = ""
+
+
+PARAMETERS = (
+    Parameter("text", "string", None, gettext_lazy("Texte à synthétiser (requis)"), is_required=True),
+    Parameter("voice_id", "string", None, gettext_lazy("ID Fish Audio de la voix"), shown_default="default"),
+    Parameter("format", "string", "mp3", gettext_lazy("mp3, wav, pcm, opus"), ("mp3", "wav", "pcm", "opus")),
+    Parameter("speed", "float", 1.0, gettext_lazy("Vitesse (0.5 – 2.0)"), minimum=0.5, maximum=2.0),
+    Parameter("volume", "float", 0.0, gettext_lazy("Volume dB (-20 à +20)"), minimum=-20, maximum=20),
+    Parameter("temperature", "float", 0.7, gettext_lazy("Variabilité (0.1 – 1.5)"), minimum=0.1, maximum=1.5),
+    Parameter("latency", "string", "balanced", gettext_lazy("normal, balanced, low"), ("normal", "balanced", "low")),
+)
+# What the page's table leaves out: choices that only some callers make.
+EXTRA_PARAMETERS = (
+    Parameter("fallback", "string", None, gettext_lazy("« local » : si le moteur en ligne échoue, la suite est dite par le moteur local."), ("local",)),
+)
+BY_NAME = {parameter.name: parameter for parameter in PARAMETERS + EXTRA_PARAMETERS}
+
+
+@dataclass(frozen=True)
+class SpeechRequest:
+    """What a customer asks for, valid in every field. `text` is NFC; `volume` in dB; `voice_id` None: the default."""
+
+    text: str
+    voice_id: str | None = None
+    format: str = "mp3"
+    speed: float = 1.0
+    volume: float = 0.0
+    temperature: float = 0.7
+    latency: str = "balanced"
+    fallback: str | None = None
+
+    @property
+    def characters(self) -> int:
+        """The Unicode code points that are paid for."""
+        return len(self.text)
+
+
+def parse_speech_request(data: Any, *, text_limit: int) -> SpeechRequest:
+    """Return the request of a JSON object. Raises InvalidRequest with one pointer per bad field, or TextTooLong."""
+    if not isinstance(data, Mapping):
+        raise InvalidRequest(_("Le corps doit être un objet JSON."))
+    values: dict[str, Any] = {}
+    pointers = [(f"/{name}", _("Champ inconnu.")) for name in data if name not in BY_NAME]
+    for parameter in BY_NAME.values():
+        try:
+            values[parameter.name] = _read(parameter, data)
+        except ValueError as error:
+            pointers.append((f"/{parameter.name}", str(error)))
+    if pointers:
+        summary = "; ".join(f"{pointer[1:]} : {detail}" for pointer, detail in pointers[:5])
+        raise InvalidRequest(_("Requête refusée — {summary}").format(summary=summary), pointers=pointers)
+    if len(values["text"]) > text_limit:
+        raise too_long(text_limit)
+    return SpeechRequest(**values)
+
+
+def too_long(limit: int) -> TextTooLong:
+    """Return the refusal of a long text: it says the limit and what to use instead."""
+    advice = (
+        _("Utilisez la WebSocket /api/v1/tts/stream, qui accepte {limit} caractères.").format(limit=settings.TEXT_LIMIT_SOCKET)
+        if limit < settings.TEXT_LIMIT_SOCKET
+        else _("Découpez-le en plusieurs demandes.")
+    )
+    return TextTooLong(
+        _("Le texte dépasse {limit} caractères. {advice}").format(limit=limit, advice=advice), limit_characters=limit
+    )
+
+
+def _read(parameter: Parameter, data: Mapping[str, Any]) -> Any:
+    value = data.get(parameter.name)
+    if value is None:
+        if parameter.is_required:
+            raise ValueError(_("Ce champ est requis."))
+        if parameter.name in data and parameter.default is not None:
+            raise ValueError(_("Ce champ ne peut pas être nul."))
+        return parameter.default
+    return _read_number(parameter, value) if parameter.type == "float" else _read_string(parameter, value)
+
+
+def _read_number(parameter: Parameter, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(_("Un nombre est attendu."))
+    assert parameter.minimum is not None and parameter.maximum is not None
+    if not math.isfinite(value) or not parameter.minimum <= value <= parameter.maximum:
+        raise ValueError(
+            _("La valeur doit être comprise entre {minimum} et {maximum}.").format(
+                minimum=parameter.minimum, maximum=parameter.maximum
+            )
+        )
+    return float(value)
+
+
+def _read_string(parameter: Parameter, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(_("Une chaîne de caractères est attendue."))
+    if parameter.choices and value not in parameter.choices:
+        raise ValueError(_("Valeurs possibles : {choices}.").format(choices=", ".join(parameter.choices)))
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in value) or "\0" in value:
+        raise ValueError(_("Le texte contient des caractères Unicode invalides."))
+    if parameter.name == "text":
+        value = unicodedata.normalize("NFC", value)
+        if not value.strip():
+            raise ValueError(_("Le texte est vide."))
+    return value

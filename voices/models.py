@@ -1,0 +1,151 @@
+"""Every voice that FR02 can speak with, in one table."""
+
+import uuid
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+def new_voice_id() -> str:
+    """Return a public voice id: 32 hexadecimal digits, the form of Fish Audio's own."""
+    return uuid.uuid4().hex
+
+
+class VoiceQuerySet(models.QuerySet["Voice"]):
+    def living(self) -> "VoiceQuerySet":
+        """Keep what can be seen at all: neither deleted nor hidden by a moderator."""
+        return self.filter(deleted_at=None, is_hidden=False)
+
+    def private_of(self, user_id: int) -> "VoiceQuerySet":
+        """Keep the account's own voices, the newest first."""
+        return self.filter(owner_id=user_id, deleted_at=None).order_by("-created_at", "-pk")
+
+    def public(self) -> "VoiceQuerySet":
+        """Keep what the community shows."""
+        return self.living().filter(visibility=Voice.Visibility.PUBLIC, retired_at=None)
+
+    def audible_for(self, user_id: int) -> "VoiceQuerySet":
+        """Keep what the account may speak with: its own voices, and what is public or unlisted."""
+        return self.filter(deleted_at=None).filter(
+            Q(owner_id=user_id) | Q(is_hidden=False) & ~Q(visibility=Voice.Visibility.PRIVATE)
+        )
+
+
+class Voice(models.Model):
+    """A voice, whoever made it. `reference` is what its engine knows it by.
+
+    Kokoro: `{"styles": [["ff_siwis", 0.7], ["af_heart", 0.3]], "language": "fr-fr"}`; Fish Audio: `{"id": "<32 hex>"}`.
+    """
+
+    class Engine(models.TextChoices):
+        KOKORO = "kokoro", "Kokoro"
+        FISH = "fish", "Fish Audio"
+
+    class Kind(models.TextChoices):
+        BUILT_IN = "built_in", _("intégrée")
+        STARTER = "starter", _("de départ")
+        BLEND = "blend", _("mélange")
+        CLONE = "clone", _("clone")
+        ADOPTED = "adopted", _("adoptée")
+        MIRRORED = "mirrored", _("miroir")
+        SEEDED = "seeded", _("générée")
+
+    class State(models.TextChoices):
+        CREATED = "created", _("créée")
+        TRAINING = "training", _("en préparation")
+        TRAINED = "trained", _("prête")
+        FAILED = "failed", _("en échec")
+
+    class Visibility(models.TextChoices):
+        PRIVATE = "private", _("privée")
+        UNLISTED = "unlist", _("non listée")
+        PUBLIC = "public", _("publique")
+
+    id = models.BigAutoField(primary_key=True)
+    public_id = models.CharField(_("identifiant"), max_length=32, unique=True, default=new_voice_id)
+    engine = models.CharField(_("moteur"), max_length=16, choices=Engine)
+    reference = models.JSONField(_("référence du moteur"), default=dict)
+    kind = models.CharField(_("genre"), max_length=16, choices=Kind)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="voices",
+        verbose_name=_("propriétaire"),
+    )
+    state = models.CharField(_("état"), max_length=16, choices=State, default=State.TRAINED)
+    failure = models.CharField(_("raison de l’échec"), max_length=500, blank=True)
+    visibility = models.CharField(_("visibilité"), max_length=16, choices=Visibility, default=Visibility.PRIVATE)
+
+    title = models.CharField(_("titre"), max_length=200)
+    description = models.TextField(_("description"), blank=True, max_length=5000)
+    author_nickname = models.CharField(_("auteur"), max_length=100, blank=True)
+    languages = ArrayField(models.CharField(max_length=16), default=list, blank=True, verbose_name=_("langues"))
+    tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, verbose_name=_("étiquettes"))
+    cover_image = models.CharField(max_length=500, blank=True)
+    sample_url = models.CharField(max_length=1000, blank=True)
+    sample_text = models.TextField(blank=True, max_length=2000)
+    like_count = models.PositiveIntegerField(_("mentions J’aime"), default=0)
+    task_count = models.PositiveBigIntegerField(_("utilisations"), default=0)
+
+    # Filled with each write: title, author and tags without accents in lower case; its words as a `simple` vector.
+    search_text = models.TextField(blank=True, editable=False)
+    search_vector = SearchVectorField(null=True, editable=False)
+    # What the mirror last saw, so that a second run over unchanged data writes nothing.
+    source_digest = models.BinaryField(max_length=16, null=True, editable=False)
+
+    is_hidden = models.BooleanField(_("masquée par la modération"), default=False)
+    retired_at = models.DateTimeField(_("retirée le"), null=True, blank=True)
+    deleted_at = models.DateTimeField(_("supprimée le"), null=True, blank=True)
+    created_at = models.DateTimeField(_("créée le"), default=timezone.now)
+    updated_at = models.DateTimeField(_("modifiée le"), default=timezone.now)
+
+    objects = VoiceQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("voix")
+        verbose_name_plural = _("voix")
+        constraints = [
+            models.UniqueConstraint(fields=["owner"], condition=Q(kind="starter"), name="voice_one_starter"),
+            models.CheckConstraint(condition=Q(public_id__regex=r"^[0-9a-f]{32}$"), name="voice_public_id_hex"),
+        ]
+        indexes = [
+            models.Index("owner", "-created_at", name="voice_owner", condition=Q(owner__isnull=False)),
+            GinIndex(fields=["search_vector"], name="voice_words"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Consent(models.Model):
+    """The owner's recorded word that the voice may be cloned. Kept as long as the clone lives."""
+
+    voice = models.OneToOneField(Voice, models.CASCADE, related_name="consent")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+    statement = models.TextField(_("déclaration"))
+    ip_address = models.GenericIPAddressField(_("adresse IP"), null=True)
+    created_at = models.DateTimeField(_("donné le"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("consentement")
+
+
+class Recording(models.Model):
+    """One recording of which a clone is made; the file goes once the engine has taken it over."""
+
+    voice = models.ForeignKey(Voice, models.CASCADE, related_name="recordings")
+    name = models.CharField(max_length=200)
+    duration_ms = models.PositiveIntegerField()
+    text = models.TextField(blank=True, max_length=2000)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("enregistrement")
