@@ -1,0 +1,1 @@
+"""Turn sound into what customers can play: levels, joins and streaming encoders."""

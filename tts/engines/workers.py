@@ -1,0 +1,129 @@
+"""The threads that speak: one per core, each asks the scheduler for the most urgent segment."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from tts.engines import admission
+from tts.engines.scheduler import Job, Pace, Scheduler, StopFlag, Stream
+
+NICENESS = 5  # the event loop, the database and the pages go first
+
+logger = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """Tell that a segment was ended early through its stop flag."""
+
+
+class WorkerPool:
+    """Run segments on threads in the scheduler's order; thread-safe.
+
+    `speak(job)` makes one segment and returns its length in seconds, raising Stopped when `job.stop` ended it;
+    `failed(stream, error)` hears of anything else it raises. Threads start with the first stream.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        speak: Callable[[Job], float],
+        failed: Callable[[Stream, BaseException], None],
+        new_stop: Callable[[], StopFlag] = StopFlag,
+        clock: Callable[[], float] = monotonic,
+    ):
+        self.pace = Pace()
+        self._scheduler = Scheduler(workers=workers, pace=self.pace, clock=clock, new_stop=new_stop)
+        self._speak = speak
+        self._failed = failed
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._is_closing = False
+
+    def add(self, sounds_s: Sequence[float], attach: Callable[[Stream], None]) -> Stream:
+        """Admit a stream of segments with these predicted lengths and start on it; raises EngineBusy.
+
+        `attach` is told the stream before any worker can see it.
+        """
+        with self._changed:
+            stream = admission.admit(self._scheduler, sounds_s, self._clock())
+            attach(stream)
+            self._scheduler.add(stream)
+            self._start_threads()
+            self._changed.notify_all()
+            return stream
+
+    def started(self, stream: Stream) -> None:
+        """Note that the listener of `stream` has something to hear from now on."""
+        with self._changed:
+            if stream.played_at is None:
+                stream.played_at = max(self._clock(), stream.release_at)
+
+    def taken(self, stream: Stream, sound_s: float) -> None:
+        """Note how much sound, from the start, the consumer of `stream` has taken."""
+        with self._changed:
+            stream.taken_s = sound_s
+            self._changed.notify_all()
+
+    def remove(self, stream: Stream) -> None:
+        """Stop whatever is still done for `stream`, at once."""
+        with self._changed:
+            self._scheduler.close(stream)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop every stream and end the threads; waits for them a moment."""
+        with self._changed:
+            self._is_closing = True
+            for stream in list(self._scheduler.streams):
+                self._scheduler.close(stream)
+            self._changed.notify_all()
+            threads, self._threads = self._threads, []
+        for thread in threads:
+            thread.join(timeout=10.0)
+        self._is_closing = False
+
+    def _start_threads(self) -> None:
+        while len(self._threads) < self._scheduler.workers:
+            name = f"kokoro-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        _be_nice()
+        while (job := self._next_job()) is not None:
+            try:
+                sound_s = self._speak(job)
+            except Stopped:
+                self._give_back(job)
+            except Exception as error:  # handed to the stream's consumer, who raises it
+                self._give_back(job)
+                self.remove(job.stream)
+                self._failed(job.stream, error)
+            else:
+                with self._changed:
+                    self._scheduler.finish(job, sound_s)
+                    self._changed.notify_all()
+
+    def _next_job(self) -> Job | None:
+        with self._changed:
+            while not self._is_closing:
+                job = self._scheduler.take()
+                if job is not None:
+                    return job
+                self._changed.wait()
+            return None
+
+    def _give_back(self, job: Job) -> None:
+        with self._changed:
+            self._scheduler.give_back(job)
+            self._changed.notify_all()
+
+
+def _be_nice() -> None:
+    if hasattr(os, "setpriority"):  # per thread on Linux
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
