@@ -112,6 +112,8 @@ DATABASES = {
         "PORT": _conninfo.get("port", ""),
         "OPTIONS": {
             "connect_timeout": 5,
+            # For the ledger's statements (billing.database); Django's own cursors prepare nothing.
+            "prepare_threshold": 5,
             "pool": {
                 "min_size": 1,
                 "max_size": env.integer("DATABASE_POOL_SIZE", 20),
@@ -193,7 +195,13 @@ KOKORO_DEFAULT_VOICE = env.text("KOKORO_DEFAULT_VOICE", "ff_siwis")
 FISH_API_KEY = env.text("FISH_API_KEY")
 FISH_BASE_URL = env.text("FISH_BASE_URL", "https://api.fish.audio")
 FISH_MODEL = env.text("FISH_MODEL", "s2.1-pro")
+# How many requests the platform's account may have in flight: 5, 15 or 50 by what was prepaid.
 FISH_CONCURRENCY = env.integer("FISH_CONCURRENCY", 5)
+FISH_CONNECT_SECONDS = env.number("FISH_CONNECT_SECONDS", 5)
+FISH_FIRST_BYTE_SECONDS = env.number("FISH_FIRST_BYTE_SECONDS", 20)
+FISH_CHUNK_SECONDS = env.number("FISH_CHUNK_SECONDS", 15)
+FISH_TOTAL_SECONDS = env.number("FISH_TOTAL_SECONDS", 600)
+FISH_MANAGEMENT_SECONDS = env.number("FISH_MANAGEMENT_SECONDS", 60)
 
 # ── Money (micro-euros) ──────────────────────────────────────────────────────────────────────────
 WELCOME_CREDIT_MICROS = env.integer("WELCOME_CREDIT_MICROS", 2_000_000)

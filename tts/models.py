@@ -74,7 +74,7 @@ class Generation(models.Model):
             models.UniqueConstraint(fields=["user", "idempotency_key"], name="generation_idempotency"),
         ]
         indexes = [
-            models.Index("user", "-created_at", "-id", name="generation_history"),
+            models.Index(fields=["user", "-created_at", "-id"], name="generation_history"),
             models.Index("created_at", name="generation_pending", condition=models.Q(status="pending")),
         ]
 

@@ -4,8 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
-from django.contrib.postgres.search import SearchVectorField
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -28,7 +27,9 @@ class VoiceQuerySet(models.QuerySet["Voice"]):
 
     def public(self) -> "VoiceQuerySet":
         """Keep what the community shows."""
-        return self.living().filter(visibility=Voice.Visibility.PUBLIC, retired_at=None)
+        return self.living().filter(
+            visibility=Voice.Visibility.PUBLIC, retired_at=None, state=Voice.State.TRAINED
+        )
 
     def audible_for(self, user_id: int) -> "VoiceQuerySet":
         """Keep what the account may speak with: its own voices, and what is public or unlisted."""
@@ -95,9 +96,8 @@ class Voice(models.Model):
     like_count = models.PositiveIntegerField(_("mentions J’aime"), default=0)
     task_count = models.PositiveBigIntegerField(_("utilisations"), default=0)
 
-    # Filled with each write: title, author and tags without accents in lower case; its words as a `simple` vector.
+    # voices.words.search_text of title, author, tags and languages, stored in the same write as they are.
     search_text = models.TextField(blank=True, editable=False)
-    search_vector = SearchVectorField(null=True, editable=False)
     # What the mirror last saw, so that a second run over unchanged data writes nothing.
     source_digest = models.BinaryField(max_length=16, null=True, editable=False)
 
@@ -117,8 +117,8 @@ class Voice(models.Model):
             models.CheckConstraint(condition=Q(public_id__regex=r"^[0-9a-f]{32}$"), name="voice_public_id_hex"),
         ]
         indexes = [
-            models.Index("owner", "-created_at", name="voice_owner", condition=Q(owner__isnull=False)),
-            GinIndex(fields=["search_vector"], name="voice_words"),
+            models.Index(fields=["owner", "-created_at"], name="voice_owner", condition=Q(owner__isnull=False)),
+            GinIndex(OpClass("search_text", "gin_trgm_ops"), name="voice_trigrams"),
         ]
 
     def __str__(self) -> str:
@@ -149,3 +149,50 @@ class Recording(models.Model):
 
     class Meta:
         verbose_name = _("enregistrement")
+
+
+class UpstreamSlot(models.Model):
+    """One request in flight at Fish Audio. The platform's account may have so many at once, all processes together.
+
+    A slot is a lease: its process extends it while it works, and a process that was killed loses it when it expires.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.CharField(max_length=64)
+    acquired_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField(db_index=True)
+
+
+class UpstreamDemand(models.Model):
+    """When an account last asked for a slot, and was last refused one: what fairness between customers needs."""
+
+    account = models.CharField(max_length=64, primary_key=True)
+    asked_at = models.DateTimeField(db_index=True)
+    refused_at = models.DateTimeField(null=True)
+
+
+class UpstreamAlarm(models.Model):
+    """Something that only the operator can put right at Fish Audio. At most one of a kind is open."""
+
+    class Kind(models.TextChoices):
+        UNAUTHORIZED = "unauthorized", _("clé Fish Audio refusée")
+        OUT_OF_CREDIT = "out_of_credit", _("crédit Fish Audio épuisé")
+        CONCURRENCY = "concurrency", _("limite de simultanéité Fish Audio dépassée")
+
+    kind = models.CharField(_("genre"), max_length=16, choices=Kind)
+    detail = models.CharField(_("détail"), max_length=500)
+    count = models.PositiveBigIntegerField(_("occurrences"), default=1)
+    first_at = models.DateTimeField(_("première fois"), default=timezone.now)
+    last_at = models.DateTimeField(_("dernière fois"), default=timezone.now)
+    resolved_at = models.DateTimeField(_("résolue le"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("alarme du moteur en ligne")
+        verbose_name_plural = _("alarmes du moteur en ligne")
+        ordering = ["-last_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind"], condition=Q(resolved_at=None), name="alarm_one_open_per_kind"),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
