@@ -12,6 +12,7 @@ class EngineOrder:
     """Describe one text to speak: values are validated, `voice_ref` is the engine's own reference.
 
     `text` is NFC; `sample_rate` in Hz; `speed` a factor; `volume_db` in dB; `latency` is normal|balanced|low.
+    `account` names the customer, for engines that share their room fairly.
     """
 
     text: str
@@ -22,6 +23,7 @@ class EngineOrder:
     volume_db: float = 0.0
     temperature: float = 0.7
     latency: str = "balanced"
+    account: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class Engine(Protocol):
     def stream(self, order: EngineOrder) -> AsyncIterator[Piece]:
         """Yield the encoded audio as it is made; closing or cancelling the iterator stops the work at once.
 
-        Raises EngineBusy and TextNotSpeakable before the first piece only; EngineFailed and EngineTimeout any time.
+        Raises EngineBusy, VoiceUnknown and TextNotSpeakable before the first piece only; EngineFailed (or its
+        EngineUnavailable) and EngineTimeout any time.
         """
         ...
 
@@ -96,6 +99,14 @@ class EngineFailed(EngineError):
 
 class EngineTimeout(EngineError):
     """Report that the engine did not answer in time."""
+
+
+class EngineUnavailable(EngineFailed):
+    """Report that the engine refuses the platform itself (key, credit, limit): only its operator can help."""
+
+
+class VoiceUnknown(EngineError):
+    """Report that the engine does not know the voice any more."""
 
 
 class TextNotSpeakable(EngineError):
