@@ -1,7 +1,7 @@
 """Tell the operator what only the operator can put right: the platform's key, credit and limit at Fish Audio.
 
-A customer never sees these: for them the engine is unavailable. The operator finds a line in the log, a row in the
-admin, and a banner on every admin page until it works again.
+A customer never sees these: for them the engine is unavailable. The operator finds a line in the log, a row
+in the admin, and a banner on the admin's first page until it works again.
 """
 
 import logging
@@ -52,7 +52,7 @@ def raise_alarm(*, error: FishError) -> None:
 
 
 def resolve_alarms() -> int:
-    """Close the alarms that stopped ringing; call it when Fish Audio has served. Returns how many were closed."""
+    """Close the alarms that stopped ringing, when Fish Audio has served. Returns how many were closed."""
     now = timezone.now()
     quiet = UpstreamAlarm.objects.filter(resolved_at=None, last_at__lt=now - timedelta(seconds=QUIET_S))
     return quiet.update(resolved_at=now)

@@ -1,7 +1,7 @@
 """Fish Audio's management interface: voices and wallet over HTTP, with one error class per kind of refusal.
 
-Nothing of what the service answers is trusted: sizes are bounded, types are checked, and an entry that does not
-parse is counted instead of stopping a page. Speech itself is `tts.engines.fish`, which shares the errors below.
+Nothing of what the service answers is trusted: sizes are bounded, types are checked, and an entry that does
+not parse is counted instead of stopping a page. Speech itself is `tts.engines.fish`, which shares the errors.
 Source: https://docs.fish.audio/api-reference.
 """
 
@@ -25,6 +25,7 @@ MAX_MESSAGE_CHARACTERS = 500
 ATTEMPTS = 3
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 MAX_PAUSE_S = 10.0
+UNKNOWN_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FishError(Exception):
@@ -76,7 +77,10 @@ class FishSample:
 
 @dataclass(frozen=True)
 class FishModel:
-    """Describe a voice as Fish Audio shows it. Texts are hostile; `state` is created|training|trained|failed."""
+    """Describe a voice as Fish Audio shows it. Its texts are hostile.
+
+    `state` is created|training|trained|failed, `visibility` public|unlist|private.
+    """
 
     id: str
     title: str
@@ -98,16 +102,16 @@ class FishModel:
     author_avatar: str = ""
     default_text: str = ""
     is_taken_down: bool = False
-    created_at: datetime = datetime.fromtimestamp(0, UTC)
-    updated_at: datetime = datetime.fromtimestamp(0, UTC)
+    created_at: datetime = UNKNOWN_MOMENT
+    updated_at: datetime = UNKNOWN_MOMENT
 
 
 @dataclass(frozen=True)
 class FishPage:
     """Hold one page of the catalogue.
 
-    One query shows about 1,000 entries whatever their number: then `is_window_limited` is true and `total` is not
-    the whole. `malformed_count` counts entries that could not be read.
+    One query shows about 1,000 entries whatever their number: then `is_window_limited` is true and `total` is
+    not the whole. `malformed_count` counts entries that could not be read.
     """
 
     items: list[FishModel]
@@ -136,10 +140,10 @@ def is_configured() -> bool:
 class FishClient:
     """Talk to the management interface, from synchronous code, over one pool of connections.
 
-    Every call raises a FishError. Reads are repeated twice on overload and lost connections, waiting as long as the
-    service asks for (10 s at most); writes only when the connection could not be made. With `account`, each
-    request holds one of the platform's upstream slots under that name (voices.limiter) and raises FishConcurrency
-    when none is free. Use it as a context manager, or close it.
+    Every call raises a FishError. Reads are repeated twice on overload and lost connections, waiting as long
+    as the service asks for (10 s at most); writes only when the connection could not be made. With `account`,
+    each request holds one of the platform's upstream slots under that name (voices.limiter) and raises
+    FishConcurrency when none is free. Use it as a context manager, or close it.
     """
 
     def __init__(
@@ -183,7 +187,7 @@ class FishClient:
         is_own: bool = False,
         sort_by: str = "score",
     ) -> FishPage:
-        """Return one page of the catalogue. `sort_by` is score|task_count|created_at, `page_size` 1 to 100."""
+        """Return one page of the catalogue: `page_size` 1 to 100, `sort_by` score|task_count|created_at."""
         parameters = {
             "page_size": page_size,
             "page_number": page_number,
@@ -250,7 +254,7 @@ class FishClient:
         self._request("DELETE", f"/model/{_checked(model_id)}")
 
     def get_credit(self) -> Decimal:
-        """Return what the API wallet holds, in US dollars. The cheapest check of the key: it costs nothing."""
+        """Return what the API wallet holds, in US dollars. A free check of the key."""
         answer = _as_object(self._request("GET", "/wallet/self/api-credit"))
         try:
             credit = Decimal(str(answer["credit"]))
@@ -300,7 +304,7 @@ def headers(api_key: str) -> dict[str, str]:
 
 
 def error_from(status: int, answer_headers: httpx.Headers, body: bytes) -> FishError:
-    """Return the error that an answer stands for: an object with `message`, a bare array (422) or plain text."""
+    """Return the error that an answer stands for: an object with `message`, an array (422) or plain text."""
     message = _message(body) or f"status {status}"
     after_s = _retry_after_s(answer_headers.get("retry-after"))
     kind: type[FishError]
@@ -482,5 +486,5 @@ def _moment(value: object) -> datetime:
     except ValueError:
         moment = None
     if moment is None:
-        return datetime.fromtimestamp(0, UTC)
+        return UNKNOWN_MOMENT
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

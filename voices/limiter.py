@@ -1,12 +1,12 @@
 """One number for the whole platform: how many requests may be in flight at Fish Audio at once.
 
-The slots are rows in PostgreSQL, so every process of every machine counts the same ones. Nobody queues: when there is
-no slot, the answer is no, at once. Fairness, for a limit of L and n accounts seen within the last minute:
+The slots are rows in PostgreSQL, so every process of every machine counts the same ones. Nobody queues: when
+there is no slot, the answer is no, at once. Fairness, for a limit of L and n accounts seen in the last minute:
 
 - an account that holds nothing takes any free slot;
-- below its share (L // n) it leaves one free slot to each account that holds fewer and was refused within the last
-  ten seconds;
-- from its share on it also leaves one to each refused account below its own share, and always one to a newcomer if
+- below its share (L // n) it leaves one free slot to each account that holds fewer and was refused within the
+  last ten seconds;
+- from its share on it leaves one to each refused account below the share, and always one to a newcomer when
   other accounts are about.
 
 So a lone customer may use everything, and one who asks too late has the next slot that falls free.

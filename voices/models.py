@@ -152,9 +152,9 @@ class Recording(models.Model):
 
 
 class UpstreamSlot(models.Model):
-    """One request in flight at Fish Audio. The platform's account may have so many at once, all processes together.
+    """One request in flight at Fish Audio: the platform's account may have so many at once, in all processes.
 
-    A slot is a lease: its process extends it while it works, and a process that was killed loses it when it expires.
+    A slot is a lease: its process extends it while it works; a process that was killed loses it when it expires.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -162,13 +162,19 @@ class UpstreamSlot(models.Model):
     acquired_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(db_index=True)
 
+    def __str__(self) -> str:
+        return f"{self.account} {self.id}"
+
 
 class UpstreamDemand(models.Model):
-    """When an account last asked for a slot, and was last refused one: what fairness between customers needs."""
+    """When an account last asked for a slot and was refused one: what fairness between customers needs."""
 
     account = models.CharField(max_length=64, primary_key=True)
     asked_at = models.DateTimeField(db_index=True)
     refused_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.account
 
 
 class UpstreamAlarm(models.Model):
@@ -191,7 +197,9 @@ class UpstreamAlarm(models.Model):
         verbose_name_plural = _("alarmes du moteur en ligne")
         ordering = ["-last_at"]
         constraints = [
-            models.UniqueConstraint(fields=["kind"], condition=Q(resolved_at=None), name="alarm_one_open_per_kind"),
+            models.UniqueConstraint(
+                fields=["kind"], condition=Q(resolved_at=None), name="alarm_one_open_per_kind"
+            ),
         ]
 
     def __str__(self) -> str:
