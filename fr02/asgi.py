@@ -1,6 +1,7 @@
 """The ASGI application: HTTP to Django, sockets to their consumers."""
 
 import os
+import threading
 
 from django.core.asgi import get_asgi_application
 
@@ -10,5 +11,7 @@ django_application = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402  the apps must be loaded first
 
 from fr02.sockets import socket_application  # noqa: E402
+from tts.engines.registry import prepare_engines  # noqa: E402
 
 application = ProtocolTypeRouter({"http": django_application, "websocket": socket_application})
+threading.Thread(target=prepare_engines, name="prepare-engines", daemon=True).start()

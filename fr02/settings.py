@@ -78,10 +78,12 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "fr02.middleware.Refusals",
 ]
 ROOT_URLCONF = "fr02.urls"
 ASGI_APPLICATION = "fr02.asgi.application"
 APPEND_SLASH = False
+CSRF_FAILURE_VIEW = "fr02.pages.csrf_failure"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 TEMPLATES = [
@@ -128,6 +130,8 @@ DATABASE_THREADS = env.integer("DATABASE_THREADS", 8)
 
 # ── Accounts ─────────────────────────────────────────────────────────────────────────────────────
 AUTH_USER_MODEL = "accounts.User"
+# The address is unique whatever its case (constraint `user_email_unique`), which the check cannot see.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -152,6 +156,12 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", True)
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "FR02 <ne-pas-repondre@fr02.localhost>")
+
+# ── The publisher, as the law wants it shown (/mentions-legales) ─────────────────────────────────
+PUBLISHER = env.text("PUBLISHER")
+PUBLISHER_EMAIL = env.text("PUBLISHER_EMAIL")
+PUBLICATION_DIRECTOR = env.text("PUBLICATION_DIRECTOR")
+HOSTING_PROVIDER = env.text("HOSTING_PROVIDER")
 
 # ── REST ─────────────────────────────────────────────────────────────────────────────────────────
 REST_FRAMEWORK = {
@@ -279,5 +289,6 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        "procrastinate": {"level": "WARNING"},
     },
 }

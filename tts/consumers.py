@@ -1,0 +1,152 @@
+"""`WS /api/v1/tts/stream`: one JSON message in, audio out while it is made, then close 1000.
+
+Binary frames only before the close: the page's script stops at the first text frame and saves nothing. An error after the
+upgrade is one JSON text frame and a close code (api.md). The synthesis runs in its own task, so that a client who leaves is
+noticed at once.
+"""
+
+import asyncio
+import json
+import logging
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from accounts.authentication import key_from_headers
+from accounts.services import Caller, redeem_stream_ticket, resolve_key
+from fr02 import errors
+from fr02.bridge import in_database
+from tts.json_input import parse_json
+from tts.models import Generation
+from tts.pipeline import open_synthesis
+from tts.request import parse_speech_request
+from tts.socket_watch import open_sockets
+
+logger = logging.getLogger(__name__)
+
+SUBPROTOCOL = "fr02.v1"
+TICKET_PREFIX = "ticket."
+NORMAL, POLICY, INTERNAL = 1000, 1008, 1011
+
+
+class SpeechConsumer(AsyncWebsocketConsumer):
+    """One socket, one synthesis."""
+
+    caller: Caller
+    is_over = False
+    task: asyncio.Task[None] | None = None
+    idle: asyncio.TimerHandle | None = None
+
+    async def connect(self) -> None:
+        """Open the socket for a known caller; refuse everybody else before the upgrade."""
+        self.request_id = uuid.uuid4().hex
+        try:
+            self.caller = await self._authenticate()
+            open_sockets.add(self)
+        except errors.Fr02Error as error:
+            await self.close(error.close_code)
+            return
+        offered = self.scope.get("subprotocols") or []
+        await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        loop = asyncio.get_running_loop()
+        self.idle = loop.call_later(settings.SOCKET_IDLE_SECONDS, self._start, self._give_up_waiting())
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Take the one message of this socket; a second one is an error."""
+        if self.is_over:
+            return
+        if self.idle:
+            self.idle.cancel()
+        if self.task is not None:
+            await self._stop_task()
+            await self.refuse(errors.InvalidRequest(_("Cette WebSocket n’accepte qu’un seul message.")))
+        elif text_data is None:
+            await self.refuse(errors.InvalidRequest(_("Un message texte (JSON) est attendu, pas binaire.")))
+        elif len(text_data.encode(errors="surrogatepass")) > settings.SOCKET_MESSAGE_BYTES:
+            await self.refuse(errors.FileTooLarge(_("Le message dépasse 64 Kio.")))
+        else:
+            self._start(self._speak(text_data))
+
+    async def disconnect(self, code: int) -> None:
+        """Stop the engine at once: nobody listens any more."""
+        self.is_over = True
+        open_sockets.discard(self)
+        if self.idle:
+            self.idle.cancel()
+        await self._stop_task()
+
+    async def refuse(self, error: errors.Fr02Error) -> None:
+        """Say what is wrong and close with its code."""
+        if self.is_over:
+            return
+        self.is_over = True
+        await self.send(text_data=json.dumps(errors.problem(error, self.request_id), ensure_ascii=False))
+        await self.close(error.close_code)
+
+    async def revoke(self) -> None:
+        """Close the socket of a key that does not open any more."""
+        await self._stop_task()
+        await self.refuse(errors.InvalidApiKey())
+
+    async def _speak(self, message: str) -> None:
+        try:
+            request = parse_speech_request(parse_json(message), text_limit=settings.TEXT_LIMIT_SOCKET)
+            synthesis = await open_synthesis(request, self.caller, source=Generation.Source.SOCKET)
+            async for data in synthesis.stream():
+                await self.send(bytes_data=data)
+            self.is_over = True
+            await self.close(NORMAL)
+        except errors.Fr02Error as error:
+            await self.refuse(error)
+        except Exception:
+            # The socket would stay open for ever, and its client with it: close, then let the error be seen.
+            unforeseen = errors.EngineError(_("Une erreur interne est survenue. Elle a été enregistrée."))
+            unforeseen.code, unforeseen.status = "internal_error", 500
+            await self.refuse(unforeseen)
+            raise
+
+    async def _give_up_waiting(self) -> None:
+        seconds = round(settings.SOCKET_IDLE_SECONDS)
+        error = errors.InvalidRequest(_("Aucun message reçu en {seconds} secondes.").format(seconds=seconds))
+        error.code, error.close_code = "idle_timeout", POLICY
+        await self.refuse(error)
+
+    async def _authenticate(self) -> Caller:
+        headers = {name.decode("latin-1").title(): value.decode("latin-1") for name, value in self.scope["headers"]}
+        _check_origin(headers)
+        key = key_from_headers({"X-API-Key": headers.get("X-Api-Key", ""), **headers})
+        if key is not None:
+            return await in_database(resolve_key, key)
+        for offered in self.scope.get("subprotocols") or []:
+            if offered.startswith(TICKET_PREFIX):
+                return await in_database(redeem_stream_ticket, offered.removeprefix(TICKET_PREFIX))
+        raise errors.InvalidApiKey()
+
+    def _start(self, work: Any) -> None:
+        self.task = asyncio.get_running_loop().create_task(work)
+        self.task.add_done_callback(_report)
+
+    async def _stop_task(self) -> None:
+        if self.task is None or self.task is asyncio.current_task():
+            return
+        self.task.cancel()
+        await asyncio.wait([self.task])
+
+
+def _check_origin(headers: dict[str, str]) -> None:
+    """Refuse a page of another origin. Clients that are not browsers send no Origin: their key is enough."""
+    origin = headers.get("Origin")
+    if origin is None or origin in settings.SOCKET_ORIGINS:
+        return
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or parts.netloc != headers.get("Host"):
+        raise errors.Forbidden(_("Cette origine n’est pas permise."))
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("socket failed", exc_info=task.exception())

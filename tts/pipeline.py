@@ -1,0 +1,223 @@
+"""The one way from a text to charged, streamed, stored speech. Only this module knows the order.
+
+resolve the voice -> price -> hold (with the PENDING row) -> engine -> yield -> store -> capture what was delivered,
+release the rest, close the row. Every door goes through here: POST, socket, playground.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import time
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import asdict
+from typing import Any
+
+from django.core.files import File
+from django.core.files.storage import storages
+from django.utils.translation import gettext as _
+
+from accounts.services import Caller
+from billing.pricing import price_micros
+from fr02 import errors
+from fr02.bridge import in_database, in_thread
+from tts.audio.wav import HEADER_BYTES, wav_header
+from tts.engines import base
+from tts.engines.registry import engine_named
+from tts.failover import stream_with_failover
+from tts.models import Generation
+from tts.request import SpeechRequest
+from tts.services import Delivery, checkpoint_generation, close_generation, open_generation
+from voices.models import Voice
+from voices.services import resolve_voice
+
+logger = logging.getLogger(__name__)
+
+SAMPLE_RATE = 24_000
+CHECKPOINT_SECONDS = 2.0
+SPOOL_BYTES = 1024 * 1024
+
+_finishing: set[asyncio.Task[None]] = set()
+
+
+class Synthesis:
+    """One synthesis: open it, iterate `stream()`, then read `generation` and `balance_micros`.
+
+    `stream()` yields encoded audio, each piece at most 64 KiB; it may be closed or cancelled at any moment. When it
+    ends, however it ends, the credit is settled and the row is closed.
+    """
+
+    def __init__(self, generation: Generation, order: base.EngineOrder, *, may_fail_over: bool) -> None:
+        self.generation = generation
+        self.order = order
+        self.may_fail_over = may_fail_over
+        self.delivery = Delivery(warnings=list(generation.warnings))
+        self.balance_micros = 0
+        self.is_stored = False
+
+    async def stream(self, *, is_live: bool = True) -> AsyncIterator[bytes]:
+        """Yield the audio as it is made.
+
+        Live audio counts as delivered piece by piece; otherwise all of it counts once the file is stored, because
+        that is what the caller hands out. Raises an `errors.EngineError` when the engine fails.
+        """
+        status, failure = Generation.Status.PARTIAL, "client_left"
+        started = checkpointed = time.monotonic()
+        spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)
+        pieces = stream_with_failover(self.order, self.generation.engine, may_fail_over=self.may_fail_over)
+        try:
+            async with contextlib.aclosing(pieces):
+                async for engine, piece in pieces:
+                    if piece.data:
+                        spool.write(piece.data)
+                        if self.delivery.first_audio_ms is None:
+                            self.delivery.first_audio_ms = round((time.monotonic() - started) * 1000)
+                        yield piece.data
+                    self._count(engine, piece)
+                    if time.monotonic() - checkpointed > CHECKPOINT_SECONDS:
+                        checkpointed = time.monotonic()
+                        delivered = self.delivery if is_live else Delivery()
+                        await in_database(checkpoint_generation, generation=self.generation, delivery=delivered)
+            status, failure = Generation.Status.DONE, ""
+        except base.EngineError as error:
+            refusal = translate(error)
+            failure = refusal.code
+            logger.error("generation %s: %s: %s", self.generation.pk, failure, error)
+            raise refusal from error
+        except (GeneratorExit, asyncio.CancelledError):
+            raise
+        except BaseException:
+            failure = "internal_error"
+            raise
+        finally:
+            await _see_through(self._finish(status, failure, spool, is_live=is_live))
+        if not is_live and not self.is_stored:
+            raise errors.EngineError(_("L’audio n’a pas pu être enregistré. Rien ne vous est facturé."))
+
+    def _count(self, engine: str, piece: base.Piece) -> None:
+        spoken_by_others = sum(count for name, count in self.delivery.characters.items() if name != engine)
+        self.delivery.characters[engine] = max(0, piece.characters - spoken_by_others)
+        self.delivery.duration_ms = piece.duration_ms
+        self.delivery.size += len(piece.data)
+        if piece.segment:
+            self.delivery.segments.append(asdict(piece.segment))
+        if engine != self.generation.engine and not any(w["code"] == "failover" for w in self.delivery.warnings):
+            detail = _("Le moteur en ligne a échoué : la suite est dite par le moteur local.")
+            self.delivery.warnings.append({"code": "failover", "detail": detail})
+
+    async def _finish(self, status: str, failure: str, spool: Any, *, is_live: bool) -> None:
+        """Store, then settle: the last thing that happens to a synthesis, whatever came before."""
+        with spool:
+            if self.delivery.size and (is_live or status == Generation.Status.DONE):
+                self.is_stored = await in_thread(_store, self.generation, spool)
+        if not is_live and not self.is_stored:
+            status, failure = Generation.Status.FAILED, failure if status != Generation.Status.DONE else "storage_error"
+            self.delivery = Delivery(warnings=self.delivery.warnings)
+        if not self.delivery.total_characters and status != Generation.Status.DONE:
+            status = Generation.Status.FAILED
+        settlement = await in_database(
+            close_generation,
+            generation=self.generation,
+            status=status,
+            failure=failure,
+            delivery=self.delivery,
+            is_stored=self.is_stored,
+        )
+        self.generation.status = status
+        if settlement is not None:
+            self.generation.cost_micros = settlement.captured_micros
+            self.balance_micros = settlement.balance_micros
+
+
+async def open_synthesis(
+    request: SpeechRequest, caller: Caller, *, source: str, idempotency_key: str | None = None
+) -> Synthesis:
+    """Resolve the voice, price the text and hold the credit.
+
+    Raises VoiceNotFound, InsufficientCredit, TooManyStreams, RateLimited, EngineUnavailable; and
+    `tts.services.IdempotencyKeyTaken`.
+    """
+    return await in_database(_open, request, caller, source, idempotency_key)
+
+
+def fingerprint(request: SpeechRequest) -> str:
+    """Return what two requests must share to be the same one."""
+    return hashlib.sha256(json.dumps(asdict(request), sort_keys=True).encode()).hexdigest()
+
+
+def order_for(request: SpeechRequest, voice: Voice, caller: Caller) -> base.EngineOrder:
+    """Return what the engine of a voice is asked for."""
+    return base.EngineOrder(
+        text=request.text,
+        voice_ref=voice.reference,
+        format=request.format,
+        sample_rate=SAMPLE_RATE,
+        speed=request.speed,
+        volume_db=request.volume,
+        temperature=request.temperature,
+        latency=request.latency,
+    )
+
+
+def translate(error: base.EngineError) -> errors.Fr02Error:
+    """Return what a customer is told of an engine's failure."""
+    if isinstance(error, base.EngineBusy):
+        return errors.EngineBusy(retry_after_s=error.retry_after_s)
+    if isinstance(error, base.EngineTimeout):
+        return errors.EngineTimeout()
+    if isinstance(error, base.TextNotSpeakable):
+        detail = _("Ce texte ne contient rien à prononcer.")
+        return errors.InvalidRequest(detail, pointers=[("/text", detail)])
+    return errors.EngineError()
+
+
+def _open(request: SpeechRequest, caller: Caller, source: str, idempotency_key: str | None) -> Synthesis:
+    voice = resolve_voice(user_id=caller.user_id, voice_id=request.voice_id)
+    if voice.state != Voice.State.TRAINED:
+        raise errors.Conflict(_("Cette voix n’est pas encore prête."))
+    engine = engine_named(voice.engine)
+    order, warnings = engine.check(order_for(request, voice, caller))
+    may_fail_over = engine.name != "kokoro" and (caller.allows_failover or request.fallback == "local")
+    priced = {engine.name, "kokoro"} if may_fail_over else {engine.name}
+    generation = open_generation(
+        caller=caller,
+        request=request,
+        order=order,
+        voice=voice,
+        engine=engine.name,
+        source=source,
+        hold_micros=max(price_micros(engine=name, characters=request.characters) for name in priced),
+        warnings=[asdict(warning) for warning in warnings],
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint(request),
+    )
+    return Synthesis(generation, order, may_fail_over=may_fail_over)
+
+
+def _store(generation: Generation, spool: Any) -> bool:
+    """Store the audio under the name of its generation; tell whether it is there.
+
+    Live audio was delivered already: a storage that fails then costs the customer the replay, not the synthesis.
+    """
+    if generation.format == "wav":
+        size = spool.seek(0, io.SEEK_END)
+        spool.seek(0)
+        spool.write(wav_header(sample_rate=generation.sample_rate, data_bytes=size - HEADER_BYTES))
+    spool.seek(0)
+    try:
+        storages["default"].save(generation.audio_name, File(spool))
+    except OSError:
+        logger.exception("generation %s: audio not stored", generation.pk)
+        return False
+    return True
+
+
+async def _see_through(work: Coroutine[Any, Any, None]) -> None:
+    """Run work to its end even when the task that wants it is cancelled meanwhile."""
+    task = asyncio.get_running_loop().create_task(work)
+    _finishing.add(task)
+    task.add_done_callback(_finishing.discard)
+    await asyncio.shield(task)

@@ -1,0 +1,210 @@
+"""The writes of a synthesis: opened with its hold, checkpointed while it speaks, closed with its capture."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.files.storage import storages
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.services import Caller
+from billing.pricing import price_micros
+from billing.services import Settlement, Usage, extend_hold, hold_credit, settle_hold
+from fr02.errors import NotFound
+from tts.engines.base import EngineOrder
+from tts.models import Generation
+from tts.request import SpeechRequest
+from voices.models import Voice
+
+# How long a hold outlives the last sign of life of the process that took it.
+HOLD_LIFE_S = 120
+EXTENSIONS = {"mp3": "mp3", "wav": "wav", "pcm": "pcm", "opus": "opus"}
+
+
+class IdempotencyKeyTaken(Exception):
+    """Another request of this account was first with this idempotency key."""
+
+
+@dataclass
+class Delivery:
+    """What has reached the customer so far. Costs follow from `characters`, by the engine that spoke them."""
+
+    characters: dict[str, int] = field(default_factory=dict)
+    duration_ms: int = 0
+    size: int = 0
+    first_audio_ms: int | None = None
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def total_characters(self) -> int:
+        return sum(self.characters.values())
+
+    def cost_micros(self, at: Any) -> int:
+        """Return the price of what was delivered, by the price list of the moment it was asked for."""
+        return sum(
+            price_micros(engine=engine, characters=count, at=at) for engine, count in self.characters.items()
+        )
+
+
+def open_generation(
+    *,
+    caller: Caller,
+    request: SpeechRequest,
+    order: EngineOrder,
+    voice: Voice,
+    engine: str,
+    source: str,
+    hold_micros: int,
+    warnings: list[dict[str, str]],
+    idempotency_key: str | None = None,
+    fingerprint: str = "",
+) -> Generation:
+    """Hold the credit and write the PENDING row, in one transaction: neither exists without the other.
+
+    Raises InsufficientCredit, TooManyStreams, RateLimited; IdempotencyKeyTaken when the key is in use.
+    """
+    generation_id = uuid.uuid4()
+    try:
+        with transaction.atomic():
+            hold = hold_credit(user_id=caller.user_id, amount_micros=hold_micros, life_s=HOLD_LIFE_S)
+            return Generation.objects.create(
+                id=generation_id,
+                user_id=caller.user_id,
+                api_key_id=caller.key_id,
+                voice=voice,
+                voice_title=voice.title,
+                hold=hold,
+                engine=engine,
+                source=source,
+                text=request.text,
+                parameters={
+                    "speed": request.speed,
+                    "volume": request.volume,
+                    "temperature": request.temperature,
+                    "latency": request.latency,
+                },
+                format=request.format,
+                sample_rate=order.sample_rate,
+                characters=request.characters,
+                warnings=warnings,
+                audio_name=f"{caller.user_id}/{generation_id.hex}.{EXTENSIONS[request.format]}",
+                idempotency_key=idempotency_key,
+                fingerprint=fingerprint,
+            )
+    except IntegrityError as error:
+        if "generation_idempotency" not in str(error):
+            raise
+        raise IdempotencyKeyTaken from error
+
+
+def checkpoint_generation(*, generation: Generation, delivery: Delivery) -> None:
+    """Note what was delivered so far, and that the process lives: a crash later is charged up to here."""
+    extend_hold(hold_id=generation.hold_id, life_s=HOLD_LIFE_S)
+    Generation.objects.filter(pk=generation.pk, status=Generation.Status.PENDING).update(
+        billed_characters=delivery.total_characters,
+        cost_micros=delivery.cost_micros(generation.created_at),
+        duration_ms=delivery.duration_ms,
+        size=delivery.size,
+    )
+
+
+def close_generation(
+    *, generation: Generation, status: str, failure: str, delivery: Delivery, is_stored: bool
+) -> Settlement | None:
+    """Capture what was delivered, release the rest and close the row, in one transaction.
+
+    Returns None when somebody (the sweeper) closed it before.
+    """
+    cost_micros = delivery.cost_micros(generation.created_at)
+    upstream_bytes = upstream_bytes_of(generation, delivery.characters)
+    with transaction.atomic():
+        settlement = settle_hold(
+            hold_id=generation.hold_id,
+            amount_micros=cost_micros,
+            source_type="generation",
+            source_id=generation.pk.hex,
+            usage=_usage(generation, delivery.total_characters, upstream_bytes),
+        )
+        if settlement is None:
+            return None
+        Generation.objects.filter(pk=generation.pk).update(
+            status=status,
+            failure=failure,
+            billed_characters=delivery.total_characters,
+            cost_micros=cost_micros,
+            upstream_bytes=upstream_bytes,
+            duration_ms=delivery.duration_ms,
+            size=delivery.size,
+            first_audio_ms=delivery.first_audio_ms,
+            segments=delivery.segments,
+            warnings=delivery.warnings,
+            audio_name=generation.audio_name if is_stored else "",
+            finished_at=timezone.now(),
+            # A failed attempt must not bar its key: the customer may try again.
+            idempotency_key=generation.idempotency_key if status == Generation.Status.DONE else None,
+        )
+    return settlement
+
+
+def upstream_bytes_of(generation: Generation, characters: dict[str, int]) -> int:
+    """Return the UTF-8 bytes that Fish Audio bills for what it spoke (the whole text, once it was sent)."""
+    return len(generation.text.encode()) if characters.get("fish") or generation.engine == "fish" else 0
+
+
+def sweep_generations() -> int:
+    """Close what a crash left open, at the price of the last checkpoint. Returns how many were closed."""
+    closed = 0
+    stale = Generation.objects.filter(
+        status=Generation.Status.PENDING,
+        hold__expires_at__lt=timezone.now(),
+    ).select_related("hold", "voice")
+    for generation in stale.order_by("created_at")[:1000]:
+        with transaction.atomic():
+            settlement = settle_hold(
+                hold_id=generation.hold_id,
+                amount_micros=generation.cost_micros,
+                source_type="generation",
+                source_id=generation.pk.hex,
+                usage=_usage(generation, generation.billed_characters, upstream_bytes_of(generation, {})),
+            )
+            delivered = generation.billed_characters > 0
+            closed += Generation.objects.filter(pk=generation.pk, status=Generation.Status.PENDING).update(
+                status=Generation.Status.PARTIAL if delivered else Generation.Status.FAILED,
+                failure="interrupted",
+                cost_micros=settlement.captured_micros if settlement else 0,
+                audio_name="",
+                finished_at=timezone.now(),
+                idempotency_key=None,
+            )
+    return closed
+
+
+def remember_response(*, generation_id: uuid.UUID, response: dict[str, Any]) -> None:
+    """Keep the answer of an idempotent request, so that the same request gets it again."""
+    Generation.objects.filter(pk=generation_id).update(response=response)
+
+
+def delete_generation(*, user_id: int, generation_id: uuid.UUID) -> None:
+    """Take a synthesis out of the history and erase its text and its audio. What it cost stays in the ledger."""
+    generation = Generation.objects.of(user_id).filter(pk=generation_id).first()
+    if generation is None:
+        raise NotFound(_("Cette synthèse n’existe pas."))
+    if generation.audio_name:
+        storages["default"].delete(generation.audio_name)
+    Generation.objects.filter(pk=generation_id).update(
+        deleted_at=timezone.now(), text="", segments=[], audio_name="", response=None, idempotency_key=None
+    )
+
+
+def _usage(generation: Generation, characters: int, upstream_bytes: int) -> Usage:
+    return Usage(
+        engine=generation.engine,
+        characters=characters,
+        upstream_bytes=upstream_bytes,
+        api_key_id=generation.api_key_id,
+        voice_id=generation.voice.public_id if generation.voice else "",
+        voice_title=generation.voice_title,
+    )

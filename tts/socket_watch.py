@@ -1,0 +1,59 @@
+"""Close the sockets of a key soon after it was revoked.
+
+One question every two seconds for all the sockets of the process, and none while no socket is open.
+"""
+
+import asyncio
+import uuid
+from typing import Protocol
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from accounts.services import Caller, usable_key_ids
+from fr02.bridge import in_database
+from fr02.errors import TooManyStreams
+
+INTERVAL_SECONDS = 2.0
+
+
+class Socket(Protocol):
+    caller: Caller
+
+    async def revoke(self) -> None: ...
+
+
+class OpenSockets:
+    """The sockets of this process."""
+
+    def __init__(self) -> None:
+        self.sockets: set[Socket] = set()
+        self.watch: asyncio.Task[None] | None = None
+
+    def add(self, socket: Socket) -> None:
+        """Count a socket in. Raises TooManyStreams beyond SOCKETS_PER_ACCOUNT of one account."""
+        user_id = socket.caller.user_id
+        if sum(1 for other in self.sockets if other.caller.user_id == user_id) >= settings.SOCKETS_PER_ACCOUNT:
+            raise TooManyStreams(_("Trop de WebSockets ouvertes pour ce compte."))
+        self.sockets.add(socket)
+        if self.watch is None or self.watch.done():
+            self.watch = asyncio.get_running_loop().create_task(self._watch())
+
+    def discard(self, socket: Socket) -> None:
+        """Count a socket out."""
+        self.sockets.discard(socket)
+
+    async def _watch(self) -> None:
+        while self.sockets:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            watched: dict[uuid.UUID, list[Socket]] = {}
+            for socket in self.sockets:
+                if socket.caller.key_id:
+                    watched.setdefault(socket.caller.key_id, []).append(socket)
+            usable = await in_database(usable_key_ids, list(watched))
+            for key_id in watched.keys() - usable:
+                for socket in watched[key_id]:
+                    await socket.revoke()
+
+
+open_sockets = OpenSockets()
