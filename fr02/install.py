@@ -77,8 +77,8 @@ def ensure_chromium() -> None:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise SetupError(
-            "Les tests des pages demandent Chromium\u00a0: installez-le (par exemple sudo apt-get install chromium) "
-            "puis relancez make test."
+            "Les tests des pages demandent Chromium\u00a0: "
+            "installez-le (par exemple sudo apt-get install chromium) puis relancez make test."
         )
     say("Installation de Chromium pour les tests…")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
