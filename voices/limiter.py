@@ -1,7 +1,7 @@
 """One number for the whole platform: how many requests may be in flight at Fish Audio at once.
 
 The slots are rows in PostgreSQL, so every process of every machine counts the same ones. Nobody queues: when
-there is no slot, the answer is no, at once. Fairness, for a limit of L and n accounts seen in the last minute:
+there is no slot, the answer is no, at once. Fairness, for a limit L and n accounts seen in the last minute:
 
 - an account that holds nothing takes any free slot;
 - below its share (L // n) it leaves one free slot to each account that holds fewer and was refused within the

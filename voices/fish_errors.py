@@ -1,0 +1,106 @@
+"""Every way Fish Audio can refuse or fail, one class per kind, and what tells them apart on the wire."""
+
+import json
+import math
+from typing import Any
+
+import httpx
+
+MAX_MESSAGE_CHARACTERS = 500
+
+
+class FishError(Exception):
+    """Stand for every way Fish Audio can refuse or fail. `status` is 0 when no answer came."""
+
+    def __init__(self, message: str, *, status: int = 0, retry_after_s: float | None = None):
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class FishUnauthorized(FishError):
+    """The platform's key is missing, wrong or revoked (401)."""
+
+
+class FishOutOfCredit(FishError):
+    """The platform's API wallet is empty (402). Platform credit is another wallet and does not help."""
+
+
+class FishForbidden(FishError):
+    """The voice belongs to somebody else and is private (403)."""
+
+
+class FishNotFound(FishError):
+    """There is no such voice (404, or 400 `Reference not found` on speech)."""
+
+
+class FishConcurrency(FishError):
+    """More requests are in flight than the platform's account may have (429)."""
+
+
+class FishInvalid(FishError):
+    """The request is not acceptable (400, 413, 422); the message says why, in English."""
+
+
+class FishUnavailable(FishError):
+    """The service is overloaded, unreachable, too slow, or answers what it should not."""
+
+
+def error_from(status: int, answer_headers: httpx.Headers, body: bytes) -> FishError:
+    """Return the error that an answer stands for: an object with `message`, an array (422) or plain text."""
+    message = _message(body) or f"status {status}"
+    after_s = _retry_after_s(answer_headers.get("retry-after"))
+    kind: type[FishError]
+    if status in _KINDS:
+        kind = _KINDS[status]
+    elif status == 400 and message.startswith("Reference not found"):
+        kind = FishNotFound
+    elif 400 <= status < 500:
+        kind = FishInvalid
+    else:
+        kind = FishUnavailable
+    return kind(message, status=status, retry_after_s=after_s)
+
+
+_KINDS: dict[int, type[FishError]] = {
+    401: FishUnauthorized,
+    402: FishOutOfCredit,
+    403: FishForbidden,
+    404: FishNotFound,
+    408: FishUnavailable,
+    429: FishConcurrency,
+}
+
+
+def _message(body: bytes) -> str:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return body[:MAX_MESSAGE_CHARACTERS].decode(errors="replace").strip()
+    if isinstance(value, dict):
+        return clean_text(value.get("message") or value.get("detail"))[:MAX_MESSAGE_CHARACTERS]
+    if isinstance(value, list):
+        faults = (_field_error(item) for item in value[:20] if isinstance(item, dict))
+        return "; ".join(faults)[:MAX_MESSAGE_CHARACTERS]
+    return clean_text(value)[:MAX_MESSAGE_CHARACTERS]
+
+
+def _field_error(item: dict[str, Any]) -> str:
+    found = item.get("loc")
+    place = ".".join(str(part) for part in found) if isinstance(found, list) else ""
+    return f"{place}: {clean_text(item.get('msg'))}"
+
+
+def _retry_after_s(value: str | None) -> float | None:
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def clean_text(value: object) -> str:
+    """Return the value if it is a text, else an empty one, without what a database or a log cannot hold."""
+    # PostgreSQL keeps no NUL, and a lone surrogate cannot be written at all.
+    return value.replace("\0", "").encode(errors="replace").decode() if isinstance(value, str) else ""
