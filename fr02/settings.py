@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import psycopg.conninfo
+from django.templatetags.static import static
 
 from fr02 import embedded, env
 
@@ -191,6 +192,33 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
+# ── Admin ────────────────────────────────────────────────────────────────────────────────────────
+UNFOLD = {
+    "SITE_TITLE": "FR02",
+    "SITE_HEADER": "FR02",
+    "SITE_SUBHEADER": "Administration",
+    "SITE_URL": "/developpeurs/",
+    "SITE_ICON": lambda request: static("img/icon.svg"),
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/icon.svg")},
+    ],
+    "COLORS": {
+        "primary": {
+            "50": "#f1f2fd",
+            "100": "#e8eafa",
+            "200": "#cdd2f6",
+            "300": "#a3aeff",
+            "400": "#7683ee",
+            "500": "#4757da",
+            "600": "#2a3cc4",
+            "700": "#1d2c9c",
+            "800": "#1b277d",
+            "900": "#1b1e33",
+            "950": "#11131f",
+        },
+    },
+}
+
 # ── Speech ───────────────────────────────────────────────────────────────────────────────────────
 TEXT_LIMIT_REST = env.integer("TEXT_LIMIT_REST", 2_000)
 TEXT_LIMIT_SOCKET = env.integer("TEXT_LIMIT_SOCKET", 10_000)
@@ -221,11 +249,14 @@ REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 600)
 STRIPE_SECRET_KEY = env.text("STRIPE_SECRET_KEY")
 STRIPE_WEBHOOK_SECRETS = env.words("STRIPE_WEBHOOK_SECRETS")
 STRIPE_API_BASE = env.text("STRIPE_API_BASE")
+# Balances below which the customer gets a mail, once per crossing, the highest first.
+LOW_CREDIT_MICROS = [1_000_000, 200_000]
 TOPUP_PACKS_MICROS = [5_000_000, 10_000_000, 25_000_000, 100_000_000]
 TOPUP_MIN_MICROS = env.integer("TOPUP_MIN_MICROS", 5_000_000)
 TOPUP_MAX_MICROS = env.integer("TOPUP_MAX_MICROS", 1_000_000_000)
 
 # ── Audio storage: a folder with FR02's own signed links, or S3 (Supabase) ───────────────────────
+MEDIA_DIR = env.path("FR02_MEDIA_DIR", VAR_DIR / "media")
 AUDIO_LINK_SECONDS = env.integer("AUDIO_LINK_SECONDS", 300)
 S3_BUCKET = env.text("S3_BUCKET")
 _audio_storage = (
@@ -248,7 +279,7 @@ _audio_storage = (
         },
     }
     if S3_BUCKET
-    else {"BACKEND": "fr02.media.SignedFileStorage", "OPTIONS": {"location": VAR_DIR / "media"}}
+    else {"BACKEND": "fr02.media.SignedFileStorage", "OPTIONS": {"location": MEDIA_DIR}}
 )
 STORAGES = {
     "default": _audio_storage,
