@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing.database import fetch_one
-from billing.models import Account, Entry, Grant, GrantUse, Hold
+from billing.models import Account, AutoTopUp, Entry, Grant, GrantUse, Hold
 from fr02.errors import InvalidRequest, NotFound
 
 
@@ -70,7 +70,25 @@ def post_movement(
         },
     )
     account.balance_micros = row.balance_after_micros
+    mark_watch(account)
     return row.id
+
+
+def mark_watch(account: Account) -> None:
+    """Draw the line below which a settlement must call `tasks.watch_credit`; the account is locked.
+
+    Credit that lifts the balance above a level lets that level be announced again.
+    """
+    balance_micros = account.balance_micros
+    levels = [level for level in settings.LOW_CREDIT_MICROS if level <= balance_micros]
+    account.low_credit_level = min(account.low_credit_level, len(settings.LOW_CREDIT_MICROS) - len(levels))
+    automatic = AutoTopUp.objects.filter(
+        account=account, is_enabled=True, stopped_because="", threshold_micros__lte=balance_micros
+    ).first()
+    account.watch_micros = max(levels + ([automatic.threshold_micros] if automatic else []), default=None)
+    Account.objects.filter(pk=account.pk).update(
+        watch_micros=account.watch_micros, low_credit_level=account.low_credit_level
+    )
 
 
 @transaction.atomic

@@ -1,13 +1,18 @@
 """What a synthesis costs. The operator sets a price per character and engine, each with the date it starts."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from billing.models import Price
 from fr02.errors import EngineUnavailable
+
+# Micro-euros per character, and what the supplier bills per million UTF-8 bytes. Fish Audio asks 15 USD, about 13.90 EUR;
+# French takes 1.04 bytes per character, so that 25 leaves 42 %. The local engine has no supplier: 5 pays the machine.
+FIRST_PRICES = (("kokoro", 5, 0), ("fish", 25, 13_900_000))
+FIRST_PRICES_START_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,15 @@ def price_list() -> list[Price]:
     started = Price.objects.filter(starts_at__lte=timezone.now())
     newest = started.order_by("engine", "-starts_at").distinct("engine")
     return sorted(newest, key=lambda price: price.micros_per_character)
+
+
+def set_first_prices() -> None:
+    """Give each engine that has no price yet its first one."""
+    for engine, micros_per_character, upstream in FIRST_PRICES:
+        if not Price.objects.filter(engine=engine).exists():
+            Price.objects.create(
+                engine=engine,
+                micros_per_character=micros_per_character,
+                upstream_micros_per_million_bytes=upstream,
+                starts_at=FIRST_PRICES_START_AT,
+            )

@@ -2,7 +2,30 @@
 
 from procrastinate.contrib.django import app
 
+from billing import auto_topup, gateway, inbox, ledger, low_credit, services
+
 
 @app.task(queue="billing")
 def watch_credit(account_id: int) -> None:
     """Do what a low balance asks for: a mail, an automatic top-up."""
+    low_credit.watch(account_id=account_id)
+
+
+@app.periodic(cron="* * * * *")
+@app.task(queue="billing", queueing_lock="billing-sweep", pass_context=False)
+def sweep(timestamp: int) -> None:
+    """Release overdue holds, expire grants, and take up what a crash or a lost message left behind."""
+    services.void_expired_holds()
+    ledger.expire_grants()
+    if gateway.is_configured():
+        inbox.process_waiting()
+        auto_topup.take_up_unfinished()
+    low_credit.watch_all()
+
+
+@app.periodic(cron="17 3 * * *")
+@app.task(queue="billing", queueing_lock="billing-reconcile")
+def reconcile(timestamp: int) -> None:
+    """Compare with Stripe what its webhooks brought."""
+    if gateway.is_configured():
+        inbox.reconcile()

@@ -1,6 +1,4 @@
-"""What the database itself refuses in the books, room for the hot rows, and the first prices."""
-
-from datetime import UTC, datetime
+"""What the database itself refuses in the books, and room for the hot rows."""
 
 from django.db import migrations
 
@@ -46,29 +44,7 @@ DROP FUNCTION billing_entry_is_immutable();
 ALTER TABLE billing_hold RESET (fillfactor);
 ALTER TABLE billing_account RESET (fillfactor);
 """
-# Micro-euros per character. Fish Audio bills 15 USD per million UTF-8 bytes, about 13.90 EUR; French takes 1.04 bytes
-# per character, so 25 leaves 42 %. The local engine has no supplier: 5 pays for the machine.
-FIRST_PRICES = (("kokoro", 5, 0), ("fish", 25, 13_900_000))
-
-
-def set_first_prices(apps, schema_editor):
-    price = apps.get_model("billing", "Price")
-    for engine, micros_per_character, upstream in FIRST_PRICES:
-        price.objects.create(
-            engine=engine,
-            micros_per_character=micros_per_character,
-            upstream_micros_per_million_bytes=upstream,
-            starts_at=datetime(2026, 1, 1, tzinfo=UTC),
-        )
-
-
-def remove_first_prices(apps, schema_editor):
-    apps.get_model("billing", "Price").objects.all().delete()
-
 
 class Migration(migrations.Migration):
     dependencies = [("billing", "0001_initial")]
-    operations = [
-        migrations.RunSQL(RULES, UNDO),
-        migrations.RunPython(set_first_prices, remove_first_prices),
-    ]
+    operations = [migrations.RunSQL(RULES, UNDO)]
