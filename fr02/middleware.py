@@ -8,6 +8,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from fr02.errors import Fr02Error
+from fr02.pages import refusal
+
 Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -64,6 +67,13 @@ class RequestId(_Middleware):
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         return response
+
+
+class Refusals(_Middleware):
+    """Turn a refusal that a page's view raises into the error page."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        return refusal(request, exception) if isinstance(exception, Fr02Error) else None
 
 
 class SecurityHeaders(_Middleware):

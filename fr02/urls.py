@@ -9,6 +9,7 @@ from fr02 import health, media, pages
 urlpatterns = [
     path("", pages.home, name="home"),
     path("developpeurs/", include("fr02.portal_urls")),
+    path("mentions-legales", pages.legal, name="legal"),
     path("compte/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("media/<path:name>", media.serve_signed, name="signed-media"),
