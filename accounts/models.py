@@ -7,7 +7,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -53,6 +53,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(
             Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True
         )
+
+    def for_listing(self) -> "ApiKeyQuerySet":
+        """Put what still opens first, the newest before the older; keep at most a hundred."""
+        return self.order_by(F("revoked_at").desc(nulls_first=True), "-created_at")[:100]
 
 
 class ApiKey(models.Model):
