@@ -6,6 +6,7 @@ Standard library and the setup modules only: what needs Django runs in processes
 import ctypes
 import http.client
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 
@@ -171,14 +173,16 @@ def welcome(port: int, account: dict[str, str | None]) -> None:
         lines += [f"Compte de démonstration\u00a0: {account['email']}, mot de passe {account['password']}"]
         lines += ["Sa clé API, affichée cette seule fois\u00a0:", f"FR02_API_KEY={account['key']}"]
     else:
-        reset = f"{Path(sys.executable).name} manage.py changepassword {account['email']}"
+        python = Path(sys.executable)
+        python = python.relative_to(BASE_DIR) if python.is_relative_to(BASE_DIR) else python
+        reset = f"{shlex.quote(str(python))} manage.py changepassword {account['email']}"
         lines += [f"Compte de démonstration\u00a0: {account['email']} (mot de passe oublié\u00a0: {reset})"]
         lines += [f"Sa clé API a été affichée au premier démarrage\u00a0; créez-en une autre sur {portal}"]
     lines += ["Ctrl-C arrête tout.", ""]
     print("\n".join(lines), flush=True)
 
 
-def watch(running: list[tuple[Program, subprocess.Popen[bytes]]], var_dir: Path) -> None:
+def watch(running: list[tuple[Program, subprocess.Popen[bytes]]], var_dir: Path) -> NoReturn:
     """Stay until a part ends by itself, which is an error."""
     while True:
         check_alive(running, var_dir)
