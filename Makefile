@@ -3,8 +3,13 @@
 #   make test ARGS="-k voices -x"    arguments for pytest
 #   VENV=…                           another Python environment than .venv
 
-PORT ?= 8000
 VENV ?= .venv
+ifdef STRIPE
+export FR02_STRIPE = $(STRIPE)
+endif
+ifdef FISH
+export FR02_FISH = $(FISH)
+endif
 python = "$(VENV)/bin/python"
 find_python = for python in python3 python3.11 python3.12 python3.13 python3.14; do \
 	"$$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && exec "$$python" -m fr02.install --venv "$(VENV)"
@@ -12,12 +17,11 @@ install = @$(find_python) $(1); done; echo "FR02 demande Python 3.11 ou plus ré
 
 .PHONY: run test lint fmt bench screenshots environment environment-dev
 
-run: export PORT := $(PORT)
-run: export FR02_STRIPE := $(STRIPE)
-run: export FR02_FISH := $(FISH)
 run: environment
 	@exec $(python) -m fr02.run
 
+# Tests say themselves what they need: an operator's .env must not reach them.
+test: export FR02_ENV_FILE :=
 test: environment-dev
 	@$(python) -m pytest $(ARGS)
 

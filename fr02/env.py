@@ -6,6 +6,10 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from fr02.host import SetupError
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
 
 def text(name: str, default: str = "") -> str:
     """Return the variable as it is, without surrounding spaces."""
@@ -68,3 +72,27 @@ def secret(name: str, file: Path) -> str:
     with os.fdopen(handle, "w") as out:
         out.write(secrets.token_urlsafe(50))
     return file.read_text().strip()
+
+
+def load(file: Path) -> None:
+    """Add the variables of a file of NAME=value lines (`.env.example` lists them) to the environment.
+
+    What the environment says already stays: the file holds what is the same at every start.
+    """
+    if not file.is_file():
+        return
+    for line in file.read_text().splitlines():
+        name, separator, value = (part.strip() for part in line.partition("="))
+        if not line.strip() or name.startswith("#"):
+            continue
+        if not separator or not name.isidentifier():
+            raise SetupError(
+                f"{file.name}\u00a0: chaque ligne doit être NOM=valeur, pas «\u202f{line}\u202f»."
+            )
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        os.environ.setdefault(name, value)
+
+
+if env_file := text("FR02_ENV_FILE", ".env"):
+    load(BASE_DIR / env_file)

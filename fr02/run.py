@@ -6,6 +6,7 @@ Standard library and the setup modules only: what needs Django runs in processes
 import ctypes
 import http.client
 import json
+import re
 import shlex
 import signal
 import socket
@@ -22,9 +23,11 @@ from fr02 import assets, embedded, env
 from fr02.host import SetupError, say
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+HOST = "127.0.0.1"
 READY_SECONDS = 60
 STOP_SECONDS = 8
 PR_SET_PDEATHSIG = 1
+EXCEPTION_NAME = re.compile(r"^([A-Za-z_]\w*\.)+\w+: ")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,15 @@ class Program:
 def programs(port: int) -> list[Program]:
     """Return what runs while FR02 is up, in the order of starting."""
     manage = [sys.executable, "manage.py"]
-    serve = [sys.executable, "-m", "fr02.serve", "--bind", env.text("HOST", "127.0.0.1"), "--port", str(port)]
+    serve = [
+        sys.executable,
+        "-m",
+        "fr02.serve",
+        "--bind",
+        HOST,
+        "--port",
+        str(port),
+    ]
     worker = [*manage, "procrastinate", "worker", "--shutdown-graceful-timeout", "5"]
     return [
         Program("Le serveur", "server.log", [*serve, "fr02.asgi:application"]),
@@ -73,13 +84,13 @@ def main() -> int:
 
 def check_port() -> int:
     """Return the port to serve on, free at this moment."""
-    text = env.text("PORT", "8000")
+    text = env.text("PORT") or "8000"
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise SetupError(f"PORT doit être un nombre de 1 à 65535, pas «\u202f{text}\u202f».")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((env.text("HOST", "127.0.0.1"), int(text)))
+            probe.bind((HOST, int(text)))
         except PermissionError:
             raise SetupError(f"Le port {text} est réservé au système\u00a0: make run PORT=8080") from None
         except OSError:
@@ -155,7 +166,7 @@ def wait_until_ready(
 
 def is_answering(port: int) -> bool:
     """Say whether the server answers on the port."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
         connection.request("GET", "/healthz")
         return connection.getresponse().status < 500
@@ -224,7 +235,7 @@ def fresh_log(var_dir: Path, name: str) -> Path:
 def last_line(log: Path) -> str:
     """Return the last line of a log that is not empty: of a traceback, what went wrong."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else "sans dire pourquoi"
+    return EXCEPTION_NAME.sub("", lines[-1]).rstrip(".") if lines else "sans dire pourquoi"
 
 
 def _end_with_parent() -> None:
