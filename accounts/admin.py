@@ -55,12 +55,16 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):
     list_filter = ["is_active", "is_staff", "date_joined"]
     search_fields = ["email"]
     show_full_result_count = False
-    filter_horizontal = ["user_permissions"]
+    filter_horizontal: list[str] = []
     readonly_fields = ["date_joined", "last_login"]
     fieldsets = [
         (None, {"fields": ["email", "password"]}),
-        (_("Accès"), {"fields": ["is_active", "is_staff", "is_superuser", "user_permissions"]}),
+        (_("Accès"), {"fields": ["is_active", "is_staff", "is_superuser"]}),
         (_("Dates"), {"fields": ["date_joined", "last_login"]}),
+        (
+            _("Droits d’un opérateur qui n’est pas super-utilisateur"),
+            {"fields": ["user_permissions"], "classes": ["collapse"]},
+        ),
     ]
     add_fieldsets = [
         (None, {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]})
