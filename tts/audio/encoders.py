@@ -32,7 +32,8 @@ class Encoder(Protocol):
 class SpeechEncoder:
     """Bring 24 kHz speech to the wanted rate and level and encode it as a stream.
 
-    `feed` and `finish` return bytes whose concatenation is a valid file; they are not thread-safe and cost about
+    `feed` and `finish` return bytes whose concatenation is a valid file; they are not thread-safe and cost
+    about
     1 % of the time of the sound, so they belong in a worker thread.
     """
 
@@ -57,7 +58,10 @@ class SpeechEncoder:
 
 
 def create_encoder(audio_format: str, sample_rate: int) -> Encoder:
-    """Return the encoder of a format (mp3|opus|wav|pcm) at `sample_rate` Hz; raises ValueError for another format."""
+    """Return the encoder of a format (mp3|opus|wav|pcm) at `sample_rate` Hz.
+
+    Raises ValueError for another format.
+    """
     if audio_format == "mp3":
         return _Mp3Encoder(sample_rate)
     if audio_format == "opus":
@@ -96,7 +100,8 @@ class _ContainerEncoder:
         self._stream = self._container.add_stream(codec, rate=sample_rate)
         self._stream.bit_rate = bit_rate
         self._stream.layout = "mono"
-        # frame_size is known once the codec is open: the resampler converts the sample format and cuts frames.
+        # frame_size is known once the codec is open: the resampler converts the sample format and cuts
+        # frames.
         self._stream.codec_context.open()
         self._framer = av.AudioResampler(
             format=self._stream.codec_context.format.name,

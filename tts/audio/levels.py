@@ -13,8 +13,10 @@ HOLD_S = 0.040
 class Limiter:
     """Amplify a stream of mono samples and hold every sample under the ceiling.
 
-    The gain of a sample is the mean, over a window, of the minimum gain its neighbourhood needs; a mean of values
-    that are all small enough is small enough, so no peak passes, and the gain moves smoothly, so nothing crackles.
+    The gain of a sample is the mean, over a window, of the minimum gain its neighbourhood needs; a mean of
+    values
+    that are all small enough is small enough, so no peak passes, and the gain moves smoothly, so nothing
+    crackles.
     Output lags input by the look-ahead; `flush` returns the rest.
     """
 
@@ -23,7 +25,8 @@ class Limiter:
         self._ceiling = ceiling
         self._attack = max(1, int(sample_rate * LOOKAHEAD_S))
         self._hold = max(self._attack, int(sample_rate * HOLD_S))
-        # `hold` samples already given out (their peaks still keep the gain down), then those waiting for their future.
+        # `hold` samples already given out (their peaks still keep the gain down), then those waiting for
+        # their future.
         self._buffer: Sound = np.zeros(self._hold, dtype=np.float32)
 
     def process(self, sound: Sound) -> Sound:
@@ -51,7 +54,8 @@ class Limiter:
         if peaks.max(initial=0.0) <= self._ceiling:
             return body.copy()
         needed = np.minimum(1.0, self._ceiling / np.maximum(peaks, 1e-9))
-        # lowest[j] = least gain in needed[j : j + hold + 1]; a sample averages `attack + 1` windows that all hold it.
+        # lowest[j] = least gain in needed[j : j + hold + 1]; a sample averages `attack + 1` windows that
+        # all hold it.
         lowest = _sliding_minimum(needed, self._hold + 1)
         gain = _sliding_mean(lowest, self._attack + 1)
         return np.clip(body * gain, -self._ceiling, self._ceiling).astype(np.float32)

@@ -1,7 +1,8 @@
 """Admit a listener only when everybody, the newcomer included, will hear speech without a gap.
 
 The remaining work is played through in advance with the scheduler's own rule (earliest deadline first) at the
-measured pace of this machine. Dertouzos (1974): on one processor no order misses fewer deadlines than that one.
+measured pace of this machine. Dertouzos (1974): on one processor no order misses fewer deadlines than that
+one.
 """
 
 from collections.abc import Sequence
@@ -45,9 +46,11 @@ class _Future:
 
 
 def admit(scheduler: Scheduler, sounds_s: Sequence[float], now: float) -> Stream:
-    """Return the admitted stream, not yet added; raises EngineBusy with an honest wait when it cannot be gap-free.
+    """Return the admitted stream, not yet added; raises EngineBusy with an honest wait when it cannot be
+    gap-free.
 
-    A lone listener is always admitted. The stream may start a little later (`release_at`) when that makes it gap-free.
+    A lone listener is always admitted. The stream may start a little later (`release_at`) when that makes
+    it gap-free.
     """
     if not scheduler.streams and not scheduler.running:
         return Stream(list(sounds_s), arrived_at=now, release_at=now)
@@ -102,7 +105,7 @@ def _play(scheduler: Scheduler, now: float, newcomer: _Future | None) -> list[_F
 
 
 def _present(scheduler: Scheduler, now: float) -> tuple[list[_Future], list[float]]:
-    """Return where every stream stands now, its running segments as delivered when they will be, and the workers."""
+    """Return where every stream will stand when its running segments are done, and when workers are free."""
     ends = {job: max(now, job.started_at + job.cost_s * SAFETY_FACTOR) for job in scheduler.running}
     free_at = [now] * (scheduler.workers - len(ends)) + list(ends.values())
     futures = []

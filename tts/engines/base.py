@@ -27,7 +27,7 @@ class EngineOrder:
 
 
 @dataclass(frozen=True)
-class Warning:  # noqa: A001  (a warning of the product, not of Python)
+class Warning:
     """Say what an engine maps or ignores: a stable English code and a French sentence."""
 
     code: str
@@ -47,9 +47,12 @@ class Segment:
 class Piece:
     """Carry one piece of encoded sound, ready for the customer.
 
-    `data` is at most 64 KiB and may be empty (a progress marker). `characters` counts the characters of the order's
-    text that are paid for once this piece is delivered: it never decreases and is `len(order.text)` on the last.
-    `duration_ms` is the length of the sound up to and including this piece. `segment` stands on the first piece of
+    `data` is at most 64 KiB and may be empty (a progress marker). `characters` counts the characters of the
+    order's
+    text that are paid for once this piece is delivered: it never decreases and is `len(order.text)` on the
+    last.
+    `duration_ms` is the length of the sound up to and including this piece. `segment` stands on the first
+    piece of
     a segment.
     """
 

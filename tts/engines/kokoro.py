@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from tts.audio.encoders import MP3_SAMPLE_RATES, OPUS_SAMPLE_RATE
-from tts.engines.base import EngineFailed, EngineOrder, EngineTimeout, Piece, Warning
+from tts.engines.base import EngineOrder, EngineTimeout, Piece, Warning
 from tts.engines.kokoro_model import SAMPLE_RATE, KokoroModel, core_count
 from tts.engines.phonemes import SAMPLE_LANGUAGE, phonemize, tokens_of
 from tts.engines.scheduler import Job, Stream
@@ -66,7 +66,10 @@ class KokoroEngine:
         self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kokoro-plan")
 
     def prepare(self) -> None:
-        """Load the model and speak one sentence to nobody, so that the first order is as fast as the next; blocks."""
+        """Load the model and speak one sentence to nobody, so that the first order is as fast as the next.
+
+        Blocks.
+        """
         tokens = tokens_of(phonemize(normalise("La voix est prête.")))
         for is_alone in (True, False):
             self._model.synthesise(tokens, blend=[("ff_siwis", 1.0)], speed=1.0, is_alone=is_alone)
@@ -147,7 +150,7 @@ class KokoroEngine:
         if speech is None:
             raise Stopped
         text, speed = speech.segments[job.index], speech.order.speed
-        sound = speech.track.shape(job.index, self._sound(text, speech.order, job))
+        sound = speech.track.shape(job.index, self._sound(speech, job))
         sound_s = len(sound) / SAMPLE_RATE
         self._pool.pace.learn_length(text=text, sound_s=sound_s, speed=speed)
         speech.track.add(job.index, sound)
@@ -155,11 +158,13 @@ class KokoroEngine:
             self._pool.started(job.stream)
         return sound_s
 
-    def _sound(self, text: str, order: EngineOrder, job: Job) -> Sound:
+    def _sound(self, speech: _Speech, job: Job) -> Sound:
+        text, order = speech.segments[job.index], speech.order
         language = order.voice_ref.get("language", SAMPLE_LANGUAGE)
         blend = [(name, float(weight)) for name, weight in order.voice_ref["styles"]]
         parts = [np.zeros(0, dtype=np.float32)]
-        for tokens in _calls(phonemize(normalise(text), language)):
+        is_end = job.index == len(speech.segments) - 1
+        for tokens in _calls(_ended(phonemize(normalise(text), language), is_end=is_end)):
             if job.stop.terminate:
                 raise Stopped
             parts.append(
@@ -195,8 +200,18 @@ async def _next_piece(queue: "asyncio.Queue[Piece | BaseException]") -> Piece:
     return item
 
 
+def _ended(phonemes: str, *, is_end: bool) -> str:
+    """Give bare phonemes the final sign that fits: the voice must not fall where the sentence goes on."""
+    if not phonemes or phonemes[-1] in ".!?;:,…—":
+        return phonemes
+    return phonemes + ("." if is_end else ",")
+
+
 def _calls(phonemes: str) -> list[list[int]]:
-    """Cut phonemes into what one model call takes, at punctuation or else at a space; sounds only, never bare signs."""
+    """Cut phonemes into what one model call takes, at punctuation or else at a space.
+
+    Sounds only, never bare signs.
+    """
     calls = []
     while any(symbol.isalpha() for symbol in phonemes):
         if len(phonemes) <= CALL_TOKENS:

@@ -25,9 +25,11 @@ _STYLE_NAME = re.compile(r"[a-z0-9_]{1,40}")
 
 
 class KokoroModel:
-    """Hold one process's sessions: a single-threaded one that many threads share, and one that uses every core.
+    """Hold one process's sessions: a single-threaded one that many threads share, and one that uses every
+    core.
 
-    Loads on first use; raises EngineFailed with one clear sentence when the model or a voice is missing or damaged.
+    Loads on first use; raises EngineFailed with one clear sentence when the model or a voice is missing or
+    damaged.
     """
 
     def __init__(self, *, model_path: Path, voices_dir: Path, cores: int):
@@ -109,7 +111,8 @@ def _open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     if threads > 1:
-        # Its helper threads wait by spinning only while a run lasts: between runs the cores belong to the workers.
+        # Its helper threads wait by spinning only while a run lasts: between runs the cores belong to the
+        # workers.
         options.add_session_config_entry("session.force_spinning_stop", "1")
     if not path.is_file():
         raise EngineFailed(f"the Kokoro model is missing: {path}")

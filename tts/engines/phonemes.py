@@ -10,7 +10,8 @@ from phonemizer.backend.espeak.wrapper import EspeakWrapper
 SAMPLE_LANGUAGE = "fr-fr"
 PUNCTUATION = ';:,.!?—…"()“”'
 
-# Symbol -> number of the published Kokoro-82M configuration ("vocab"); 0 pads both ends, gaps are unused numbers.
+# Symbol -> number of the published Kokoro-82M configuration ("vocab"); 0 pads both ends, gaps are unused
+# numbers.
 _RUNS = (
     (1, ";:,.!?"),
     (9, '—…"()“” \u0303ʣʥʦʨᵝ\uab67AI'),
@@ -62,7 +63,10 @@ _LOCK = threading.Lock()  # espeak-ng keeps one global state per process
 
 
 def phonemize(text: str, language: str = SAMPLE_LANGUAGE) -> str:
-    """Return the phonemes of speakable text, only symbols of the vocabulary; thread-safe, about 1 ms per sentence."""
+    """Return the phonemes of speakable text, only symbols of the vocabulary.
+
+    Thread-safe, about 1 ms per sentence.
+    """
     parts: list[str] = []
     end = 0
     with _LOCK:

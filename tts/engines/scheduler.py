@@ -1,6 +1,7 @@
 """Decide which segment of which stream is spoken next: the one whose listener would run dry first.
 
-Pure decisions over plain state, no threads and no model: `workers.py` asks, the tests drive it with their own clock.
+Pure decisions over plain state, no threads and no model: `workers.py` asks, the tests drive it with their
+own clock.
 All times are seconds of one monotonic clock; sound lengths are seconds of speech.
 """
 
@@ -22,7 +23,10 @@ _SIGN = re.compile(r"[€$£¥%@&=+×÷°/#_<>]")
 
 
 class StopFlag:
-    """End a running segment early when `terminate` is set; onnxruntime's RunOptions has the same attribute."""
+    """End a running segment early when `terminate` is set.
+
+    Onnxruntime's RunOptions has the same attribute.
+    """
 
     terminate = False
 
@@ -71,7 +75,10 @@ class Job:
 
 @dataclass
 class Pace:
-    """Know how fast this machine speaks, from what it has spoken; a moving average that forgets in some 10 segments."""
+    """Know how fast this machine speaks, from what it has spoken.
+
+    A moving average that forgets in some 10 segments.
+    """
 
     cost_per_s: float = 0.45  # thread seconds per second of sound, all workers busy
     call_s: float = 0.05  # what a model call costs whatever its length
@@ -152,7 +159,7 @@ class Scheduler:
             job.stream.waiting.sort()
 
     def close(self, stream: Stream) -> None:
-        """Forget a stream, finished or cancelled: its waiting segments vanish, its running ones are stopped."""
+        """Forget a stream, finished or cancelled: waiting segments vanish, running ones are stopped."""
         stream.is_closed = True
         stream.waiting.clear()
         if stream in self.streams:

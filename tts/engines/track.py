@@ -17,7 +17,8 @@ BLOCK_SAMPLES = SAMPLE_RATE  # one second: what is sent, and paid for, at a time
 
 
 class Track:
-    """Take the segments of one order in any order, from any thread, and emit their pieces in the text's order.
+    """Take the segments of one order in any order, from any thread, and emit their pieces in the text's
+    order.
 
     `emit` gets every Piece; it is called from the thread that completed the next segment.
     """
@@ -49,7 +50,10 @@ class Track:
         return np.concatenate([speech, silence(seconds, sample_rate=SAMPLE_RATE)])
 
     def add(self, index: int, sound: Sound) -> None:
-        """Accept a shaped segment and emit whatever is now complete; raises TextNotSpeakable at a silent end."""
+        """Accept a shaped segment and emit whatever is now complete.
+
+        Raises TextNotSpeakable at a silent end.
+        """
         with self._lock:
             self._waiting[index] = sound
             while self._next in self._waiting:

@@ -21,7 +21,8 @@ class Stopped(Exception):
 class WorkerPool:
     """Run segments on threads in the scheduler's order; thread-safe.
 
-    `speak(job)` makes one segment and returns its length in seconds, raising Stopped when `job.stop` ended it;
+    `speak(job)` makes one segment and returns its length in seconds, raising Stopped when `job.stop` ended
+    it;
     `failed(stream, error)` hears of anything else it raises. Threads start with the first stream.
     """
 
@@ -100,7 +101,7 @@ class WorkerPool:
                 sound_s = self._speak(job)
             except Stopped:
                 self._give_back(job)
-            except Exception as error:  # handed to the stream's consumer, who raises it
+            except Exception as error:  # noqa: BLE001  (handed to the stream's consumer, who raises it)
                 self._give_back(job)
                 self.remove(job.stream)
                 self._failed(job.stream, error)

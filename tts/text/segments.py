@@ -1,6 +1,8 @@
-"""Cut a text into what is spoken in one breath: an early clause first, then sentences, long sentences at clauses.
+"""Cut a text into what is spoken in one breath: an early clause first, then sentences, long sentences at
+clauses.
 
-The parts are slices of the text: put end to end they are the text again, so counting their characters counts the
+The parts are slices of the text: put end to end they are the text again, so counting their characters
+counts the
 text's. Every pattern is linear and bounded, whatever the text holds.
 """
 
@@ -17,7 +19,14 @@ TAIL_CHARS = 12  # not worth a segment of its own
 GROWTH = 1.6  # a segment may be this much longer than all before it: it is made while they are heard
 SMALLEST_LIMIT = 30
 
-PARAGRAPH, SENTENCE, CLAUSE, COMMA, PHRASE, SPACE = 6, 5, 4, 3, 2, 1
+# How good a place to cut is, best first.
+PARAGRAPH, SENTENCE, CLAUSE, COMMA, PHRASE, GROUP, SPACE, ANY_SPACE = 7, 6, 5, 4, 3, 2, 1, 0
+
+# For the first segment: which place is taken, and the fewest characters that must stand before it.
+_FIRST_CUTS = (
+    (SENTENCE, 12), (CLAUSE, 12), (COMMA, 12), (SENTENCE, 4),
+    (PHRASE, 18), (GROUP, 18), (SPACE, 8), (ANY_SPACE, 8)
+)  # fmt: skip
 
 _SPACES = r"[ \t\u00a0\u202f\u2009]"
 _CLOSING = r"[\"'»”’)\]*_]"
@@ -26,20 +35,34 @@ _SENTENCE = re.compile(
     rf"[.!?…]{{1,20}}(?:{_SPACES}?{_CLOSING}){{0,3}}\s+(?![a-zà-öø-ÿ])|[。！？｡]{_CLOSING}?\s*|[؟।॥]\s*"
 )
 _CLAUSE = re.compile(rf"(?<=[;:]){_SPACES}*\s|[；：]|\n+\s*")
-_COMMA = re.compile(r"(?<=,)\s+|[、，،]|(?<=[)\]»])\s+|\s+(?=[(\[«—–])|(?<=[—–])\s+")
+_COMMA = re.compile(r"(?<=,)\s+|[、，،]|(?<=[)\]»])\s+|(?<!\s)\s+(?=[(\[«—–])|(?<=[—–])\s+")
 _PHRASE = re.compile(
-    r"\s+(?=(?:et|ou|mais|donc|car|qui|que|dont|où|quand|lorsque|comme|pour|par|dans|avec|sans|sur|sous|chez|afin|"
+    r"(?<!\s)\s+(?=(?:et|ou|mais|donc|car|qui|que|dont|où|quand|lorsque|comme|pour|par|dans|avec|sans|sur|sous|chez|afin|"
     r"après|avant|depuis|pendant|entre|vers|parce|puisque|tandis|est|sont|ne|en|à|au|aux)\b|qu['’]|lorsqu['’])",
     re.IGNORECASE,
 )
+_GROUP = re.compile(
+    r"(?<!\s)\s+(?=(?:de|du|des|le|la|les|un|une|ce|cet|cette|ces|son|sa|ses|leur|leurs|notre|votre|nos|vos|mon|ma|mes)\b"
+    r"|[dl]['’])",
+    re.IGNORECASE,
+)
 _SPACE = re.compile(r"\s+")
+# Words that cling to the next one: a breath after them sounds like a stumble.
+_CLINGING = re.compile(
+    r"\b(?:de|du|des|le|la|les|un|une|ce|cet|cette|ces|son|sa|ses|leur|leurs|notre|votre|nos|vos|mon|ma|mes|je|tu|il|elle|on|"
+    r"nous|vous|ils|elles|ne|se|me|te|y|en|à|au|aux|et|ou|mais|dans|par|pour|sur|sous|avec|sans|chez|entre|vers|qui|que|"
+    r"dont|où|si|très|plus|moins|trop|est|sont|a|ont|n°|no)\s+",
+    re.IGNORECASE,
+)
 
-# Never cut inside: addresses, numbers with their separators and units, abbreviations with what they stand before.
+# Never cut inside: addresses, numbers with their separators and units, abbreviations with what they stand
+# before.
 _WHOLE = re.compile(
     rf"""
     (?:https?://|www\.)\S{{1,300}}
     | [\w.+-]{{1,64}}@[\w.-]{{1,100}}
     | [+-]?\d{{1,12}}(?:{_SPACES}?[.,:/hH×x*+=%°€$£-]?{_SPACES}?\d{{1,12}}){{1,12}}
+      (?:{_SPACES}[^\s\d]{{1,7}}(?=[\s.,;:!?)]|$))?
     | \d{_SPACES}(?=[^\s\d]{{1,7}}(?:[\s.,;:!?)]|$))
     | \bh{_SPACES}(?=\d)
     | \b[nN][°ºo]\.?{_SPACES}?(?=\d)
@@ -62,8 +85,8 @@ class Limits:
     later: int = SENTENCE_CHARS
 
 
-def split_text(text: str, limits: Limits = Limits()) -> list[str]:  # noqa: B008  (frozen)
-    """Return the segments of `text` in order; their concatenation is exactly `text`. Empty text gives no segment."""
+def split_text(text: str, limits: Limits = Limits()) -> list[str]:
+    """Return the segments of `text` in order; put together they are exactly `text`. Empty text gives none."""
     cuts = _Cuts(text)
     segments: list[str] = []
     start = 0
@@ -77,21 +100,25 @@ def split_text(text: str, limits: Limits = Limits()) -> list[str]:  # noqa: B008
 def _segment_end(cuts: "_Cuts", start: int, limits: Limits) -> int:
     size = len(cuts.text)
     if start == 0:
-        least, limit = 1, limits.first
+        least, limit = TAIL_CHARS, limits.first
     else:
         limit = min(limits.later, max(SMALLEST_LIMIT, int(start * GROWTH)))
         least = min(LEAST_CHARS, limit)
-    if size - start <= least + TAIL_CHARS and cuts.first(PARAGRAPH, start + 1, size - 1) is None:
-        return size
     paragraph = cuts.first(PARAGRAPH, start + 1, start + limit)
     if paragraph is not None and not cuts.text[start:paragraph].isspace():
         return paragraph
+    is_rest_short = size - start <= limit + TAIL_CHARS
+    if (
+        is_rest_short
+        and cuts.first(COMMA if start == 0 else SENTENCE, start + least, size - TAIL_CHARS) is None
+    ):
+        return size
     end = _first_clause_end(cuts, limit) if start == 0 else _sentence_end(cuts, start, least, limit)
-    return size if size - end <= TAIL_CHARS and size - start <= limit + TAIL_CHARS else end
+    return size if is_rest_short and size - end <= TAIL_CHARS else end
 
 
 def _first_clause_end(cuts: "_Cuts", limit: int) -> int:
-    for kind, least in ((SENTENCE, 12), (CLAUSE, 12), (COMMA, 12), (SENTENCE, 4), (PHRASE, 18), (SPACE, 8)):
+    for kind, least in _FIRST_CUTS:
         end = cuts.last(kind, least, limit)
         if end is not None:
             return end
@@ -102,11 +129,11 @@ def _sentence_end(cuts: "_Cuts", start: int, least: int, limit: int) -> int:
     end = cuts.first(SENTENCE, start + least, start + limit)
     if end is not None:
         return end
-    for kind in (SENTENCE, CLAUSE, COMMA, PHRASE, SPACE):
+    for kind in (SENTENCE, CLAUSE, COMMA, PHRASE, GROUP, SPACE):
         end = cuts.last(kind, start + limit // 3, start + limit)
         if end is not None:
             return end
-    end = cuts.last(SPACE, start + 1, start + limit)
+    end = cuts.last(ANY_SPACE, start + 1, start + limit)
     return end if end is not None else cuts.anywhere(start, limit)
 
 
@@ -117,16 +144,20 @@ class _Cuts:
         self.text = text
         kinds: dict[int, int] = {}
         patterns = ((PARAGRAPH, _PARAGRAPH), (SENTENCE, _SENTENCE), (CLAUSE, _CLAUSE), (COMMA, _COMMA))
-        for kind, pattern in (*patterns, (PHRASE, _PHRASE), (SPACE, _SPACE)):
+        for kind, pattern in (*patterns, (PHRASE, _PHRASE), (GROUP, _GROUP), (SPACE, _SPACE)):
             for match in pattern.finditer(text):
                 kinds.setdefault(match.end(), kind)
-        kinds.pop(0, None)
         for begin, end in _whole_spans(text):
             for place in range(begin + 1, end + 1):
                 if kinds.get(place, PARAGRAPH) < PARAGRAPH and (place < end or text[place - 1].isspace()):
-                    del kinds[place]
+                    kinds[place] = ANY_SPACE
+        for match in _CLINGING.finditer(text):
+            if kinds.get(match.end(), PARAGRAPH) < COMMA:
+                kinds[match.end()] = ANY_SPACE
         places = sorted(kinds)
-        self._places = {kind: [p for p in places if kinds[p] >= kind] for kind in range(SPACE, PARAGRAPH + 1)}
+        self._places = {
+            kind: [p for p in places if kinds[p] >= kind] for kind in range(ANY_SPACE, PARAGRAPH + 1)
+        }
 
     def first(self, kind: int, low: int, high: int) -> int | None:
         """Return the first place in [low, high] that is at least as good as `kind`."""
