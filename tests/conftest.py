@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
+from django.conf import settings as project_settings
+from psycopg import sql
 
 from accounts.models import User
 from accounts.services import create_api_key, create_verified_user
@@ -40,6 +43,17 @@ def make_person(name: str, credit_micros: int = 10 * EURO) -> Person:
     if credit_micros:
         grant_credit(user_id=user.pk, amount_micros=credit_micros, reason="Essai")
     return Person(user, raw)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, request: pytest.FixtureRequest) -> None:
+    """Drop the test database of a run that was killed, whatever still holds it."""
+    if request.config.getoption("reuse_db"):
+        return
+    database = project_settings.DATABASES["default"]
+    name = database["TEST"]["NAME"] or f"test_{database['NAME']}"
+    with psycopg.connect(project_settings.DATABASE_URL, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")
