@@ -1,5 +1,17 @@
 """The addresses of community."""
 
-from django.urls import URLPattern
+from django.urls import path, re_path
 
-urlpatterns: list[URLPattern] = []
+from community import api, views
+
+_MODEL = r"^api/v1/community/models/(?P<voice_id>[0-9A-Za-z_-]{1,64})"
+
+urlpatterns = [
+    re_path(r"^api/v1/community/models/?$", api.ModelList.as_view(), name="community-model-list"),
+    re_path(_MODEL + "/?$", api.ModelDetail.as_view(), name="community-model-detail"),
+    re_path(_MODEL + "/like/?$", api.ModelLike.as_view(), name="community-model-like"),
+    re_path(_MODEL + "/report/?$", api.ModelReport.as_view(), name="community-model-report"),
+    path("communaute/", views.list_voices, name="community-list"),
+    path("communaute/<slug:voice_id>/aimer/", views.toggle_like, name="community-like"),
+    path("communaute/<slug:voice_id>/signaler/", views.report, name="community-report"),
+]

@@ -13,6 +13,12 @@ from voices.models import Voice
 from voices.services import ensure_starter_voice
 
 
+def account_of(request: Request) -> int:
+    """Return the key of the account that a REST request speaks for."""
+    assert request.user.pk is not None
+    return request.user.pk
+
+
 class VoiceSerializer(serializers.ModelSerializer[Voice]):
     """Show one of the account's voices; `fish_audio_model_id` is what `voice_id` takes."""
 
@@ -43,8 +49,8 @@ class VoiceList(APIView):
     @extend_schema(operation_id="voices_list", responses=VoiceListSerializer)
     def get(self, request: Request) -> Response:
         """Liste vos voix privées, la plus récente d’abord."""
-        ensure_starter_voice(user_id=request.user.pk)
-        voices = Voice.objects.private_of(request.user.pk)
+        ensure_starter_voice(user_id=account_of(request))
+        voices = Voice.objects.private_of(account_of(request))
         return Response({"voices": VoiceSerializer(voices, many=True).data})
 
 
@@ -52,7 +58,7 @@ class VoiceDetail(APIView):
     @extend_schema(operation_id="voices_retrieve", responses=VoiceSerializer)
     def get(self, request: Request, voice_id: str) -> Response:
         """Montre une de vos voix."""
-        voice = Voice.objects.private_of(request.user.pk).filter(public_id=voice_id).first()
+        voice = Voice.objects.private_of(account_of(request)).filter(public_id=voice_id).first()
         if voice is None:
             raise VoiceNotFound()
         return Response(VoiceSerializer(voice).data)

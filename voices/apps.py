@@ -16,7 +16,10 @@ class VoicesConfig(AppConfig):
 
 
 def _bring_builtin_voices(**kwargs: Any) -> None:
-    """Bring the built-in voices after each `migrate`, and after a test emptied the tables: a data migration runs once."""
+    """Bring the built-in voices after each `migrate`, and after a test emptied the tables.
+
+    A data migration would run once only.
+    """
     from voices.builtin import sync_builtin_voices  # models cannot be imported before the apps are ready
 
     sync_builtin_voices()

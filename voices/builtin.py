@@ -79,7 +79,8 @@ def builtin_voice(style: str) -> Voice:
         visibility=Voice.Visibility.PUBLIC,
         description=str(
             _(
-                "Voix %(gender)s intégrée à FR02, langue\u00a0: %(language)s. Parlée sur place, sans service extérieur."
+                "Voix %(gender)s intégrée à FR02, langue\u00a0: %(language)s."
+                " Parlée sur place, sans service extérieur."
             )
             % {"gender": gender, "language": language_name}
         ),

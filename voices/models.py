@@ -31,6 +31,11 @@ class VoiceQuerySet(models.QuerySet["Voice"]):
             visibility=Voice.Visibility.PUBLIC, retired_at=None, state=Voice.State.TRAINED
         )
 
+    def in_order(self, keys: list[int]) -> list["Voice"]:
+        """Return the voices of these keys, in the order of the keys."""
+        found = self.in_bulk(keys)
+        return [found[key] for key in keys if key in found]
+
     def audible_for(self, user_id: int) -> "VoiceQuerySet":
         """Keep what the account may speak with: its own voices, and what is public or unlisted."""
         return self.filter(deleted_at=None).filter(
@@ -41,7 +46,8 @@ class VoiceQuerySet(models.QuerySet["Voice"]):
 class Voice(models.Model):
     """A voice, whoever made it. `reference` is what its engine knows it by.
 
-    Kokoro: `{"styles": [["ff_siwis", 0.7], ["af_heart", 0.3]], "language": "fr-fr"}`; Fish Audio: `{"id": "<32 hex>"}`.
+    Kokoro: `{"styles": [["ff_siwis", 0.7], ["af_heart", 0.3]], "language": "fr-fr"}`;
+    Fish Audio: `{"id": "<32 hex>"}`.
     """
 
     class Engine(models.TextChoices):
@@ -83,12 +89,16 @@ class Voice(models.Model):
     )
     state = models.CharField(_("état"), max_length=16, choices=State, default=State.TRAINED)
     failure = models.CharField(_("raison de l’échec"), max_length=500, blank=True)
-    visibility = models.CharField(_("visibilité"), max_length=16, choices=Visibility, default=Visibility.PRIVATE)
+    visibility = models.CharField(
+        _("visibilité"), max_length=16, choices=Visibility, default=Visibility.PRIVATE
+    )
 
     title = models.CharField(_("titre"), max_length=200)
     description = models.TextField(_("description"), blank=True, max_length=5000)
     author_nickname = models.CharField(_("auteur"), max_length=100, blank=True)
-    languages = ArrayField(models.CharField(max_length=16), default=list, blank=True, verbose_name=_("langues"))
+    languages = ArrayField(
+        models.CharField(max_length=16), default=list, blank=True, verbose_name=_("langues")
+    )
     tags = ArrayField(models.CharField(max_length=64), default=list, blank=True, verbose_name=_("étiquettes"))
     cover_image = models.CharField(max_length=500, blank=True)
     sample_url = models.CharField(max_length=1000, blank=True)
@@ -114,15 +124,24 @@ class Voice(models.Model):
         verbose_name_plural = _("voix")
         constraints = [
             models.UniqueConstraint(fields=["owner"], condition=Q(kind="starter"), name="voice_one_starter"),
-            models.CheckConstraint(condition=Q(public_id__regex=r"^[0-9a-f]{32}$"), name="voice_public_id_hex"),
+            models.CheckConstraint(
+                condition=Q(public_id__regex=r"^[0-9a-f]{32}$"), name="voice_public_id_hex"
+            ),
         ]
         indexes = [
-            models.Index(fields=["owner", "-created_at"], name="voice_owner", condition=Q(owner__isnull=False)),
+            models.Index(
+                fields=["owner", "-created_at"], name="voice_owner", condition=Q(owner__isnull=False)
+            ),
             GinIndex(OpClass("search_text", "gin_trgm_ops"), name="voice_trigrams"),
         ]
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def sample_is_playable(self) -> bool:
+        """Say whether the sample has an address of its own that a browser can open."""
+        return self.sample_url.startswith("https://")
 
 
 class Consent(models.Model):

@@ -1,34 +1,84 @@
-"""What happens to voices: which one an account speaks with, and its starter voice."""
+"""Which voice an account speaks with, and its starter voice."""
 
+import logging
 import re
+import threading
 
 from django.conf import settings
+from django.core.cache import cache
 from django.utils.translation import gettext as _
 
-from fr02.errors import Conflict, VoiceNotFound
+from fr02.errors import Conflict, EngineBusy, EngineUnavailable, VoiceNotFound
+from voices import fish
 from voices.builtin import DEFAULT_STYLE, builtin_id, sync_builtin_voices
+from voices.mirror import store_mirrored_voice
 from voices.models import Voice
 from voices.words import search_text
 
+logger = logging.getLogger(__name__)
+
 PUBLIC_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+LOOK_UP_SECONDS = 5.0
+UNKNOWN_SECONDS = 300
+# Looking up takes a database thread with it: a slow Fish Audio must not take them all.
+_look_ups = threading.BoundedSemaphore(2)
 
 
 def resolve_voice(*, user_id: int, voice_id: str | None) -> Voice:
     """Return the voice that an account may speak with; None asks for the default voice.
 
-    Raises VoiceNotFound for an unknown voice and for somebody else's alike, Conflict while a clone is not ready.
+    An id that nobody knows here is asked for at Fish Audio. Raises VoiceNotFound for an unknown voice and
+    for somebody else's alike, Conflict while a clone is not ready, EngineUnavailable or EngineBusy when
+    Fish Audio cannot be asked.
     """
     if voice_id is None:
         return default_voice()
     if not PUBLIC_ID.fullmatch(voice_id):
         raise VoiceNotFound()
-    voice = Voice.objects.audible_for(user_id).filter(public_id=voice_id).first()
-    if voice is None:
+    voice = Voice.objects.audible_for(user_id).filter(public_id=voice_id).first() or look_up_voice(
+        voice_id=voice_id
+    )
+    if voice is None or (voice.retired_at and voice.owner_id != user_id):
         raise VoiceNotFound()
     if voice.state == Voice.State.FAILED:
         raise Conflict(_("La préparation de cette voix a échoué. Supprimez-la et recommencez."))
     if voice.state != Voice.State.TRAINED:
         raise Conflict(_("Cette voix est encore en préparation. Réessayez dans quelques secondes."))
+    return voice
+
+
+def find_public_voice(*, voice_id: str) -> Voice | None:
+    """Return a voice that the community shows, looked up at Fish Audio when nobody knows it here."""
+    if not PUBLIC_ID.fullmatch(voice_id):
+        return None
+    voice = Voice.objects.public().filter(public_id=voice_id).first() or look_up_voice(voice_id=voice_id)
+    return voice if voice and voice.visibility == Voice.Visibility.PUBLIC else None
+
+
+def look_up_voice(*, voice_id: str) -> Voice | None:
+    """Ask Fish Audio for a voice that has no row here, and keep it. None when it does not know it either.
+
+    A voice with a row is never looked up: it is private, hidden, retired or deleted for a reason. Unknown
+    ids are remembered for five minutes. Raises EngineUnavailable and EngineBusy.
+    """
+    unknown = f"fish-unknown:{voice_id}"
+    if not fish.is_configured() or cache.get(unknown) or Voice.objects.filter(public_id=voice_id).exists():
+        return None
+    if not _look_ups.acquire(blocking=False):
+        raise EngineBusy(retry_after_s=1)
+    try:
+        with fish.FishClient(timeout_s=LOOK_UP_SECONDS) as client:
+            model = client.get_model(voice_id)
+    except (fish.FishNotFound, fish.FishForbidden):
+        model = None
+    except fish.FishError as error:
+        logger.warning("A voice could not be looked up: %s (status %s)", type(error).__name__, error.status)
+        raise EngineUnavailable() from error
+    finally:
+        _look_ups.release()
+    voice = store_mirrored_voice(model=model) if model else None
+    if voice is None:
+        cache.set(unknown, True, UNKNOWN_SECONDS)
     return voice
 
 

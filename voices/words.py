@@ -1,7 +1,8 @@
 """Turn titles, authors, tags and searches into the same plain words, so that accents and case never matter.
 
-Both sides of every search go through here: what is stored in `Voice.search_text`, and what somebody types. Doing it in
-Python, not with PostgreSQL's `unaccent`, keeps it independent of the database's locale and lets one test cover both.
+Both sides of every search go through here: what is stored in `Voice.search_text`, and what somebody types.
+Doing it in Python, not with PostgreSQL's `unaccent`, keeps it independent of the database's locale.
+One test covers both.
 """
 
 import re
@@ -18,7 +19,7 @@ _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a search: `Éric à l’Élysée` -> `eric a l elysee`; `女声旁白` -> `女声 声旁 旁白`."""
+    """Return the words of a text: `Éric à l’Élysée` -> `eric a l elysee`; `女声旁白` -> `女声 声旁 旁白`."""
     found = []
     for word in _WORD.findall(_plain(text)):
         for part in _split_scripts(word):
@@ -35,14 +36,14 @@ def language_token(language: str) -> str:
 
 
 def tag_token(tag: str) -> str:
-    """Return the mark under which a tag is indexed: `Voix générée` -> `#voix-generee`. No word begins with #."""
+    """Return the mark of a tag: `Voix générée` -> `#voix-generee`. No word begins with #."""
     return "#" + "-".join(words(tag))[:MAX_WORD_LENGTH]
 
 
 def search_text(
     *, title: str, author: str = "", tags: Iterable[str] = (), languages: Iterable[str] = ()
 ) -> str:
-    """Return what a voice is found by: the distinct words of title, author and tags, then the marks, one space between.
+    """Return what a voice is found by: the distinct words of title, author and tags, then the marks.
 
     Whoever changes one of the four stores the result in `Voice.search_text` in the same write.
     """
@@ -50,7 +51,7 @@ def search_text(
     found = words(title)[:MAX_WORDS] + words(author)
     for tag in tags:
         found += words(tag)
-    # A pair of characters hides where a run ends: its last character is indexed by itself, for one-letter searches.
+    # Pairs hide where a run ends: its last character is indexed by itself, for one-letter searches.
     found += [run[-1] for text in (title, author) for run in _UNSPACED.findall(_plain(text))]
     marks = [language_token(language) for language in languages] + [tag_token(tag) for tag in tags]
     return " ".join(

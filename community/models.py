@@ -1,0 +1,196 @@
+"""The public side of voices: the search index, likes, reports, and where the mirror of Fish Audio stands."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from voices.models import Voice
+
+# The words and marks of `search_text`, as PostgreSQL's inverted index knows them. It is indexed, not stored.
+LEXEMES = "array_to_tsvector(string_to_array(search_text, ' '))"
+_LEXEMES = Func(Func(F("search_text"), Value(" "), function="string_to_array"), function="array_to_tsvector")
+
+
+class Listing(models.Model):
+    """A voice that the community shows: one narrow row per public voice, so that searching touches few pages.
+
+    Written by triggers on `voices_voice` only (migration 0002): whoever changes a voice, by whatever way,
+    cannot forget it. `tier` says how popular the voice is: 3 for the top 1/64 of all, 2 for the top 1/16, 1
+    for the top quarter. The partial indexes let a common word be answered from the small top of the
+    catalogue (community.search).
+    """
+
+    voice = models.OneToOneField(Voice, models.CASCADE, primary_key=True, related_name="listing")
+    search_text = models.TextField()
+    task_count = models.PositiveBigIntegerField()
+    like_count = models.PositiveIntegerField()
+    created_at = models.DateTimeField()
+    tier = models.SmallIntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(F("task_count").desc(), F("voice").desc(), name="listing_popular"),
+            models.Index(F("like_count").desc(), F("voice").desc(), name="listing_likes"),
+            models.Index(F("created_at").desc(), F("voice").desc(), name="listing_recent"),
+            GinIndex(_LEXEMES, name="listing_words"),
+            GinIndex(_LEXEMES, name="listing_words_1", condition=Q(tier__gte=1)),
+            GinIndex(_LEXEMES, name="listing_words_2", condition=Q(tier__gte=2)),
+            GinIndex(_LEXEMES, name="listing_words_3", condition=Q(tier__gte=3)),
+            GinIndex(
+                OpClass("search_text", "gin_trgm_ops"), name="listing_trigrams_2", condition=Q(tier__gte=2)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.search_text
+
+
+class Tier(models.Model):
+    """The least popular voice that still belongs to a tier. Recomputed by `refresh_index`."""
+
+    level = models.SmallIntegerField(primary_key=True)
+    task_count = models.PositiveBigIntegerField()
+    voice_id = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.level)
+
+
+class Word(models.Model):
+    """A word of the index, for correcting the spelling of a search that found nothing."""
+
+    word = models.CharField(max_length=64, primary_key=True)
+    frequency = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        indexes = [GinIndex(OpClass("word", "gin_trgm_ops"), name="word_trigrams")]
+
+    def __str__(self) -> str:
+        return self.word
+
+
+class Like(models.Model):
+    """An account likes a voice, once."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="voice_likes")
+    voice = models.ForeignKey(Voice, models.CASCADE, related_name="likes")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "voice"], name="like_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} · {self.voice_id}"
+
+
+class Report(models.Model):
+    """An account says that a voice should not be here; a moderator hides it or dismisses the report."""
+
+    class Reason(models.TextChoices):
+        IMPERSONATION = "impersonation", _("usurpation de voix")
+        COPYRIGHT = "copyright", _("droits d’auteur")
+        OFFENSIVE = "offensive", _("contenu choquant")
+        SPAM = "spam", _("publicité ou contenu trompeur")
+        OTHER = "other", _("autre")
+
+    class Outcome(models.TextChoices):
+        HIDDEN = "hidden", _("voix masquée")
+        DISMISSED = "dismissed", _("signalement écarté")
+
+    voice = models.ForeignKey(Voice, models.CASCADE, related_name="reports", verbose_name=_("voix"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("signalée par")
+    )
+    reason = models.CharField(_("motif"), max_length=16, choices=Reason)
+    detail = models.TextField(_("précisions"), blank=True, max_length=2000)
+    created_at = models.DateTimeField(_("reçu le"), default=timezone.now)
+    outcome = models.CharField(_("suite donnée"), max_length=16, choices=Outcome, blank=True)
+    resolved_at = models.DateTimeField(_("traité le"), null=True, blank=True)
+    moderator = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("modérateur"),
+    )
+
+    class Meta:
+        verbose_name = _("signalement")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "voice"], condition=Q(resolved_at=None), name="report_one_open_per_user"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="", resolved_at=None) | (~Q(outcome="") & Q(resolved_at__isnull=False)),
+                name="report_resolved_with_outcome",
+            ),
+        ]
+        indexes = [models.Index(F("created_at").desc(), F("id").desc(), name="report_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.get_reason_display()} · {self.created_at:%d/%m/%Y}"
+
+
+class SyncRun(models.Model):
+    """One mirroring of Fish Audio's whole catalogue, from its first query to the retiring of what is gone."""
+
+    started_at = models.DateTimeField(_("commencé le"), default=timezone.now)
+    finished_at = models.DateTimeField(_("fini le"), null=True)
+    request_count = models.PositiveIntegerField(_("requêtes"), default=0)
+    created_count = models.PositiveIntegerField(_("nouvelles"), default=0)
+    changed_count = models.PositiveIntegerField(_("modifiées"), default=0)
+    retired_count = models.PositiveIntegerField(_("retirées"), default=0)
+    skipped_count = models.PositiveIntegerField(_("illisibles ou non publiques"), default=0)
+
+    class Meta:
+        verbose_name = _("synchronisation")
+        constraints = [
+            models.UniqueConstraint(Value(1), condition=Q(finished_at=None), name="sync_one_open_run"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%d/%m/%Y %H:%M}"
+
+
+class SyncQuery(models.Model):
+    """One narrow query of a run: `next_page` is the cursor, in the same transaction as what its pages
+    brought.
+    """
+
+    run = models.ForeignKey(SyncRun, models.CASCADE, related_name="queries")
+    language = models.CharField(max_length=16, blank=True)
+    tag = models.CharField(max_length=64, blank=True)
+    sort_by = models.CharField(max_length=16)
+    title = models.CharField(max_length=16, blank=True)
+    next_page = models.PositiveIntegerField(default=1)
+    is_done = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "language", "tag", "sort_by", "title"], name="sync_query_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["run", "id"], name="sync_query_open", condition=Q(is_done=False))]
+
+    def __str__(self) -> str:
+        return " · ".join(filter(None, [self.language, self.tag, self.title, self.sort_by]))
+
+
+class SyncPage(models.Model):
+    """The voices that one page showed, to know at the end of a run which ones no page showed."""
+
+    query = models.ForeignKey(SyncQuery, models.CASCADE, related_name="pages")
+    number = models.PositiveIntegerField()
+    fish_ids = ArrayField(models.CharField(max_length=32))
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["query", "number"], name="sync_page_once")]
+
+    def __str__(self) -> str:
+        return f"{self.query_id} · {self.number}"
