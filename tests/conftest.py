@@ -12,6 +12,7 @@ from psycopg import sql
 from accounts.models import User
 from accounts.services import create_api_key, create_verified_user
 from billing.ledger import grant_credit
+from fr02 import assets
 from tests.servers import Server, start_server
 from voices.services import ensure_starter_voice
 
@@ -56,6 +57,12 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, request: py
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _model() -> None:
+    """The model and the voices, made when this machine has none yet."""
+    assets.ensure_model(project_settings.VAR_DIR)
+
+
 @pytest.fixture(scope="session")
 def media_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which every process of this run keeps its audio."""
@@ -98,7 +105,9 @@ def _servers() -> Iterator[list[Server]]:
 
 
 @pytest.fixture
-def server(stage, _servers: list[Server], media_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server(
+    stage, _servers: list[Server], media_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Server:
     """FR02 on a real daphne, started once for the whole run."""
     if not _servers or _servers[0].process.poll() is not None:
         _servers[:0] = [start_server(tmp_path_factory.mktemp("server"), media_dir)]
