@@ -159,6 +159,7 @@ def order_for(request: SpeechRequest, voice: Voice, caller: Caller) -> base.Engi
         volume_db=request.volume,
         temperature=request.temperature,
         latency=request.latency,
+        account=str(caller.user_id),
     )
 
 
@@ -166,6 +167,10 @@ def translate(error: base.EngineError) -> errors.Fr02Error:
     """Return what a customer is told of an engine's failure."""
     if isinstance(error, base.EngineBusy):
         return errors.EngineBusy(retry_after_s=error.retry_after_s)
+    if isinstance(error, base.EngineUnavailable):
+        return errors.EngineUnavailable()
+    if isinstance(error, base.VoiceUnknown):
+        return errors.VoiceNotFound()
     if isinstance(error, base.EngineTimeout):
         return errors.EngineTimeout()
     if isinstance(error, base.TextNotSpeakable):
@@ -176,8 +181,6 @@ def translate(error: base.EngineError) -> errors.Fr02Error:
 
 def _open(request: SpeechRequest, caller: Caller, source: str, idempotency_key: str | None) -> Synthesis:
     voice = resolve_voice(user_id=caller.user_id, voice_id=request.voice_id)
-    if voice.state != Voice.State.TRAINED:
-        raise errors.Conflict(_("Cette voix n’est pas encore prête."))
     engine = engine_named(voice.engine)
     order, warnings = engine.check(order_for(request, voice, caller))
     may_fail_over = engine.name != "kokoro" and (caller.allows_failover or request.fallback == "local")

@@ -1,0 +1,177 @@
+"""Measure speech over the socket of a running server, beside the bare model on the same text in the same minute.
+
+Run it by `python -m bench.speech`. It works in a database of its own, `fr02_bench`, on the cluster of DATABASE_URL or the
+embedded one. The bare model is called for the same segments, one after the other, with both cores: what the server adds
+(HTTP, credit, encoding, storage, scheduling) is the ratio.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpx
+from django.conf import settings
+from httpx_ws import WebSocketDisconnect, connect_ws
+
+from bench.place import use_own_database
+from tests.servers import Server, start_server
+
+SENTENCE = "Votre commande est prête, vous pouvez venir la chercher ici."
+LONG = (
+    "La gare de Lyon accueille chaque jour des milliers de voyageurs, qui viennent de toute la France. "
+    "Le train de midi part à l'heure, et le contrôleur salue les familles sur le quai. "
+) * 12
+ROUNDS = 5
+LISTENERS = 4
+
+
+def main() -> None:
+    """Print the table."""
+    use_own_database("fr02_bench")
+    with tempfile.TemporaryDirectory() as folder:
+        server = start_server(Path(folder), Path(folder))
+        try:
+            measure(server, _key())
+        finally:
+            server.stop()
+
+
+def measure(server: Server, key: str) -> None:
+    """Print first audio and total, server and bare model in turns."""
+    text = LONG[:2000]
+    model = _BareModel()
+    _listen(server.url, key, SENTENCE)
+    model.speak([SENTENCE])
+    rows: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        rows.setdefault(name, []).append(value)
+
+    for round_number in range(ROUNDS):
+        segments = model.segments(SENTENCE)
+        note("60 bare first segment", model.speak(segments[:1]))
+        note("60 bare whole", model.speak([SENTENCE]))
+        first, total, _sound = _listen(server.url, key, SENTENCE)
+        note("60 server first", first)
+        note("60 server total", total)
+        if round_number < 3:
+            segments = model.segments(text)
+            note("2000 bare first segment", model.speak(segments[:1]))
+            note("2000 bare total", model.speak(segments))
+            first, total, sound = _listen(server.url, key, text)
+            note("2000 server first", first)
+            note("2000 server total", total)
+            note("2000 sound", sound)
+    median = {name: statistics.median(values) for name, values in rows.items()}
+    print(f"\n60 caractères ({ROUNDS} tours, médianes, secondes)")
+    print(f"  premier son par la WebSocket      {median['60 server first']:.3f}")
+    print(f"  modèle nu, même premier segment   {median['60 bare first segment']:.3f}")
+    print(f"  modèle nu, phrase entière         {median['60 bare whole']:.3f}")
+    print(f"  total par la WebSocket            {median['60 server total']:.3f}")
+    print("2 000 caractères (3 tours, médianes, secondes)")
+    print(f"  premier son par la WebSocket      {median['2000 server first']:.3f}")
+    print(f"  modèle nu, même premier segment   {median['2000 bare first segment']:.3f}")
+    print(f"  total par la WebSocket            {median['2000 server total']:.2f}")
+    print(f"  modèle nu, mêmes segments, 2 fils {median['2000 bare total']:.2f}")
+    print(f"  rapport serveur / modèle nu       {median['2000 server total'] / median['2000 bare total']:.2f}")
+    print(f"  son produit                       {median['2000 sound']:.1f}")
+    _measure_listeners(server, key)
+
+
+def _measure_listeners(server: Server, key: str) -> None:
+    """Print what several simultaneous listeners hear, and how long a list takes meanwhile."""
+    results: list[str] = []
+    threads = [threading.Thread(target=_play, args=(server.url, key, LONG[:600], results)) for _ in range(LISTENERS)]
+    for thread in threads:
+        thread.start()
+    waits = []
+    while any(thread.is_alive() for thread in threads):
+        started = time.perf_counter()
+        httpx.get(f"{server.url}/api/v1/voices/", headers={"X-API-Key": key}).raise_for_status()
+        waits.append((time.perf_counter() - started) * 1000)
+        time.sleep(0.05)
+    waits.sort()
+    print(f"{LISTENERS} écoutes simultanées de 600 caractères")
+    print("\n".join(f"  {result}" for result in sorted(results)))
+    print(f"  liste des voix pendant ce temps   p50 {waits[len(waits) // 2]:.0f} ms, p95 {waits[len(waits) * 95 // 100]:.0f} ms")
+
+
+class _BareModel:
+    """The model with nothing around it, in this process."""
+
+    def __init__(self) -> None:
+        from tts.engines.kokoro import LIMITS, _calls
+        from tts.engines.kokoro_model import KokoroModel, core_count
+        from tts.engines.phonemes import phonemize
+        from tts.text.normalise import normalise
+        from tts.text.segments import split_text
+
+        self.segments = lambda text: split_text(text, LIMITS["balanced"])
+        self._calls = lambda text: _calls(phonemize(normalise(text), "fr-fr"))
+        self._model = KokoroModel(
+            model_path=settings.KOKORO_MODEL_PATH, voices_dir=settings.KOKORO_VOICES_DIR, cores=core_count()
+        )
+
+    def speak(self, segments: list[str]) -> float:
+        """Return the seconds that the model needs for the segments."""
+        calls = [tokens for segment in segments for tokens in self._calls(segment)]
+        started = time.perf_counter()
+        for tokens in calls:
+            self._model.synthesise(tokens, blend=[("ff_siwis", 1.0)], speed=1.0, is_alone=True)
+        return time.perf_counter() - started
+
+
+def _listen(url: str, key: str, text: str) -> tuple[float, float, float]:
+    """Return the seconds to the first byte and to the close, and the seconds of sound."""
+    size, first = 0, 0.0
+    with httpx.Client(base_url=url, timeout=60) as client:
+        started = time.perf_counter()
+        with connect_ws("/api/v1/tts/stream", client, headers={"X-API-Key": key}) as socket:
+            socket.send_text(json.dumps({"text": text, "format": "pcm"}))
+            try:
+                while True:
+                    size += len(socket.receive_bytes(timeout=120))
+                    first = first or time.perf_counter() - started
+            except WebSocketDisconnect as closed:
+                assert closed.code == 1000, closed
+        return first, time.perf_counter() - started, size / 48_000
+
+
+def _play(url: str, key: str, text: str, results: list[str]) -> None:
+    """Note the first sound and the longest silence of a listener who plays as it arrives."""
+    started, played_until, first, stall = time.perf_counter(), 0.0, 0.0, 0.0
+    with httpx.Client(base_url=url, timeout=60) as client:
+        with connect_ws("/api/v1/tts/stream", client, headers={"X-API-Key": key}) as socket:
+            socket.send_text(json.dumps({"text": text, "format": "pcm"}))
+            try:
+                while True:
+                    data = socket.receive_bytes(timeout=120)
+                    now = time.perf_counter()
+                    if first:
+                        stall = max(stall, now - played_until)
+                    else:
+                        first, played_until = now - started, now
+                    played_until = max(played_until, now) + len(data) / 48_000
+            except Exception as end:
+                code = getattr(end, "code", None)
+    if code == 1000:
+        results.append(f"premier son {first:.2f} s, plus long silence {max(0.0, stall):.2f} s")
+    else:
+        results.append(f"refusée en {time.perf_counter() - started:.2f} s")
+
+
+def _key() -> str:
+    from accounts.services import create_api_key, create_verified_user
+    from billing.ledger import grant_credit
+
+    user = create_verified_user(email=f"mesure-{time.time_ns()}@exemple.fr", password="mesure de vitesse")
+    grant_credit(user_id=user.pk, amount_micros=1_000_000_000, reason="Mesure")
+    return create_api_key(user=user, name="Mesure")[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
