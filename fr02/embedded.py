@@ -155,6 +155,7 @@ def _start(var_dir: Path) -> Path:
         reason = _reason(log.read_bytes()[written:])
         # Sessions of a killed server end a moment after it; PostgreSQL waits for the last one, and so do we.
         if "still in use" not in reason or time.monotonic() > deadline:
+            _remove_socket(socket_dir)
             raise SetupError(f"PostgreSQL n'a pas démarré\u00a0: {reason} (voir {log}).")
         time.sleep(0.2)
 

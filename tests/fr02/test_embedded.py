@@ -197,12 +197,13 @@ def test_folder_that_cannot_be_written(var_dir: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_damaged_cluster(var_dir: Path) -> None:
+def test_damaged_cluster(var_dir: Path, tmp_path: Path) -> None:
     query(var_dir, "SELECT 1")
     (var_dir / "postgres" / "global" / "pg_control").write_bytes(b"")
 
-    done = run(python(QUERY, str(var_dir), "SELECT 1"))
+    done = run(python(QUERY, str(var_dir), "SELECT 1"), TMPDIR=str(tmp_path))
 
     assert done.returncode == 1
     assert done.stderr.startswith("PostgreSQL n'a pas démarré\u00a0: ")
     assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
