@@ -10,7 +10,8 @@ class BillingConfig(AppConfig):
     verbose_name = _("Crédit")
 
     def ready(self) -> None:
-        # With the migrations, and again when a test has emptied the database: without a price nothing is spoken.
+        # With the migrations, and again when a test has emptied the database: without a price nothing is
+        # spoken.
         post_migrate.connect(_set_first_prices, sender=self)
 
 

@@ -30,7 +30,7 @@ def check_books() -> list[Finding]:
 def _findings() -> Iterator[Finding]:
     for rule, table, query in RULES:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM {table}")  # noqa: S608 the names stand below
+            cursor.execute(f"SELECT count(*) FROM {table}")
             checked = cursor.fetchone()[0]
             cursor.execute(query)
             rows = cursor.fetchmany(SHOWN_DRIFTS)
@@ -53,7 +53,8 @@ RULES = (
     (
         "held = sum of the open holds, and their number",
         "billing_account",
-        """SELECT a.id AS account, a.held_micros, a.open_holds, coalesce(h.total, 0) AS holds, coalesce(h.number, 0)
+        """SELECT a.id AS account, a.held_micros, a.open_holds, coalesce(h.total, 0) AS holds,
+            coalesce(h.number, 0) AS number
         FROM billing_account a LEFT JOIN (
             SELECT account_id, sum(amount_micros) AS total, count(*) AS number
             FROM billing_hold WHERE state = 'open' GROUP BY 1
@@ -71,7 +72,8 @@ RULES = (
     (
         "what is left of a grant = its amount - its uses",
         "billing_grant",
-        """SELECT g.id AS grant, g.amount_micros, g.remaining_micros, coalesce(u.total, 0) AS used FROM billing_grant g
+        """SELECT g.id AS grant, g.amount_micros, g.remaining_micros, coalesce(u.total, 0) AS used
+        FROM billing_grant g
         LEFT JOIN (SELECT grant_id, sum(amount_micros) AS total FROM billing_grantuse GROUP BY 1) u
             ON u.grant_id = g.id
         WHERE g.remaining_micros <> g.amount_micros - coalesce(u.total, 0)""",
@@ -86,7 +88,8 @@ RULES = (
         "the balance written on each entry = the sum of the entries up to it",
         "billing_entry",
         """SELECT id AS entry, balance_after_micros, running FROM (
-            SELECT id, balance_after_micros, sum(amount_micros) OVER (PARTITION BY account_id ORDER BY id) AS running
+            SELECT id, balance_after_micros,
+                sum(amount_micros) OVER (PARTITION BY account_id ORDER BY id) AS running
             FROM billing_entry WHERE account_id IS NOT NULL
         ) steps WHERE balance_after_micros <> running""",
     ),
@@ -113,7 +116,8 @@ RULES = (
     (
         "taken back from a top-up = its refunds and disputes",
         "billing_topup",
-        """SELECT t.id AS top_up, t.clawed_back_micros, coalesce(r.total, 0) AS refunds, coalesce(d.total, 0) AS disputes
+        """SELECT t.id AS top_up, t.clawed_back_micros, coalesce(r.total, 0) AS refunds,
+            coalesce(d.total, 0) AS disputes
         FROM billing_topup t
         LEFT JOIN (SELECT top_up_id, sum(debited_micros) AS total FROM billing_refund GROUP BY 1) r
             ON r.top_up_id = t.id
@@ -128,8 +132,8 @@ RULES = (
         FROM (SELECT account_id, sum(clawed_back_micros) AS total FROM billing_topup GROUP BY 1) c
         FULL JOIN (
             SELECT account_id, -sum(amount_micros) AS total FROM billing_entry
-            WHERE kind IN ('refund', 'refund_reversal', 'dispute', 'dispute_reversal') AND account_id IS NOT NULL
-            GROUP BY 1
+            WHERE kind IN ('refund', 'refund_reversal', 'dispute', 'dispute_reversal')
+                AND account_id IS NOT NULL GROUP BY 1
         ) e USING (account_id)
         WHERE coalesce(c.total, 0) <> coalesce(e.total, 0)""",
     ),

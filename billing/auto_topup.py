@@ -1,7 +1,8 @@
 """Top up by itself with a saved card: a small state machine around one TopUp row per attempt.
 
-Under the account's lock it is decided and written down that a card will be charged; the charge follows outside of any
-transaction, with the row's id as Stripe's idempotency key, so that a crash between the two is simply taken up again.
+Under the account's lock it is decided and written down that a card will be charged; the charge follows
+outside of any transaction, with the row's id as Stripe's idempotency key, so that a crash between the two
+is simply taken up again.
 """
 
 import logging
@@ -54,7 +55,9 @@ def configure(
 
 
 def consider(*, account_id: int) -> TopUp | None:
-    """Charge the saved card when the balance asks for it and nothing forbids it. At most one is ever in flight."""
+    """Charge the saved card when the balance asks for it and nothing forbids it. At most one is ever in
+    flight.
+    """
     top_up = _decide(account_id)
     if top_up is not None:
         charge(top_up_id=top_up.pk)
@@ -63,7 +66,9 @@ def consider(*, account_id: int) -> TopUp | None:
 
 
 def charge(*, top_up_id: Any) -> None:
-    """Charge the card of an automatic top-up and book the outcome; the same row is charged once, however often called."""
+    """Charge the card of an automatic top-up and book the outcome; the same row is charged once, however
+    often called.
+    """
     top_up = TopUp.objects.select_related("account__auto_top_up", "account__user").get(pk=top_up_id)
     wish = top_up.account.auto_top_up
     try:
@@ -125,7 +130,9 @@ def _is_due(account: Account, wish: AutoTopUp) -> bool:
     now = timezone.now()
     automatic = TopUp.objects.filter(account=account, kind=TopUp.Kind.AUTOMATIC)
     month = timezone.localtime(now).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    spent = automatic.filter(created_at__gte=month, credited_at__isnull=False).aggregate(total=Sum("amount_micros"))
+    spent = automatic.filter(created_at__gte=month, credited_at__isnull=False).aggregate(
+        total=Sum("amount_micros")
+    )
     return (
         wish.is_enabled
         and not wish.stopped_because
@@ -139,7 +146,9 @@ def _is_due(account: Account, wish: AutoTopUp) -> bool:
 
 
 def _note_refusal(top_up: TopUp, refusal: stripe.StripeError) -> None:
-    """Close the attempt; rest after a refusal, stop after the third, or at once when the bank wants its customer."""
+    """Close the attempt; rest after a refusal, stop after the third, or at once when the bank wants its
+    customer.
+    """
     code = refusal.code or "card_declined"
     with transaction.atomic():
         payments.fail_top_up(top_up_id=top_up.pk, cause=code)
@@ -151,9 +160,13 @@ def _note_refusal(top_up: TopUp, refusal: stripe.StripeError) -> None:
         elif declines >= DECLINES_UNTIL_STOP:
             stopped_because = "declined"
         AutoTopUp.objects.filter(pk=wish.pk).update(
-            declines=declines, rests_until=timezone.now() + REST_AFTER_DECLINE, stopped_because=stopped_because
+            declines=declines,
+            rests_until=timezone.now() + REST_AFTER_DECLINE,
+            stopped_because=stopped_because,
         )
         if stopped_because == "authentication_required":
-            mails.send_later("authentication_required", top_up.account, {"amount_micros": top_up.amount_micros})
+            mails.send_later(
+                "authentication_required", top_up.account, {"amount_micros": top_up.amount_micros}
+            )
         elif stopped_because:
             mails.send_later("auto_top_up_stopped", top_up.account, {"card": wish.card_label})

@@ -1,6 +1,7 @@
 """One way to run the ledger's own SQL: prepared on the server, through Django's connection and transaction.
 
-Django's cursor interpolates parameters in the client, so PostgreSQL would plan the same statement again at every call.
+Django's cursor interpolates parameters in the client, so PostgreSQL would plan the same statement again at
+every call.
 """
 
 from collections.abc import Mapping

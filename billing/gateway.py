@@ -36,7 +36,13 @@ def create_customer(*, account_id: int, email: str) -> str:
 
 
 def create_checkout(
-    *, top_up_id: str, customer_id: str, amount_micros: int, saves_card: bool, success_url: str, cancel_url: str
+    *,
+    top_up_id: str,
+    customer_id: str,
+    amount_micros: int,
+    saves_card: bool,
+    success_url: str,
+    cancel_url: str,
 ) -> dict[str, Any]:
     """Open a hosted payment page for a top-up; the same top-up gives the same page."""
     future = {"setup_future_usage": "off_session"} if saves_card else {}
@@ -86,14 +92,21 @@ def create_card_setup(*, customer_id: str, success_url: str, cancel_url: str) ->
 
 def retrieve_session(session_id: str) -> dict[str, Any]:
     """Return a checkout session as it is now, with its payment, charge, invoice and saved card."""
-    expand = ["payment_intent.latest_charge", "payment_intent.payment_method", "invoice", "setup_intent.payment_method"]
+    expand = [
+        "payment_intent.latest_charge",
+        "payment_intent.payment_method",
+        "invoice",
+        "setup_intent.payment_method",
+    ]
     return _client().v1.checkout.sessions.retrieve(session_id, {"expand": expand}).to_dict()
 
 
 def charge_saved_card(
     *, top_up_id: str, customer_id: str, payment_method_id: str, amount_micros: int
 ) -> dict[str, Any]:
-    """Charge a saved card without its owner; the same top-up is charged once. Raises stripe.CardError when refused."""
+    """Charge a saved card without its owner; the same top-up is charged once. Raises stripe.CardError when
+    refused.
+    """
     intent = _client().v1.payment_intents.create(
         {
             "amount": cents(amount_micros),
@@ -115,9 +128,7 @@ def retrieve_payment_intent(intent_id: str) -> dict[str, Any]:
     return _client().v1.payment_intents.retrieve(intent_id, {"expand": ["latest_charge"]}).to_dict()
 
 
-def create_refund(
-    *, payment_intent_id: str, amount_micros: int, idempotency_key: str
-) -> dict[str, Any]:
+def create_refund(*, payment_intent_id: str, amount_micros: int, idempotency_key: str) -> dict[str, Any]:
     """Give money back for a payment. Raises stripe.InvalidRequestError beyond what is left of it."""
     refund = _client().v1.refunds.create(
         {"payment_intent": payment_intent_id, "amount": cents(amount_micros)},

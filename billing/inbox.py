@@ -1,8 +1,8 @@
 """Stripe's events: verify, keep, work on, work on again.
 
-An event is kept before anything else happens. What it means is decided by a table; each handler fetches the object as
-it is now, so that order and repetition do not matter. An event that fails stays in the inbox and is tried again, by
-Stripe's own redelivery, every minute, and by the nightly comparison with Stripe's list.
+An event is kept before anything else happens. What it means is decided by a table; each handler fetches the
+object as it is now, so that order and repetition do not matter. An event that fails stays in the inbox and
+is tried again, by Stripe's own redelivery, every minute, and by the nightly comparison with Stripe's list.
 """
 
 import logging
@@ -24,13 +24,15 @@ from fr02.errors import InvalidRequest
 logger = logging.getLogger(__name__)
 
 TOLERANCE_S = 300
-# An event about an object of which we know nothing may have overtaken the answer that names it; after this it is foreign.
+# An event about an object of which we know nothing may have overtaken the answer that names it; after this it
+# is foreign.
 PATIENCE = timedelta(hours=1)
 LOOK_BACK = timedelta(days=3)
 
 
 def receive_event(*, body: bytes, signature: str) -> str:
-    """Verify and keep an event and work on it; return its id. Raises InvalidRequest for a bad signature or an odd body.
+    """Verify and keep an event and work on it; return its id. Raises InvalidRequest for a bad signature or
+    an odd body.
 
     The timestamp may be at most 300 s old, or ahead: the SDK alone would accept any future.
     """
@@ -86,7 +88,9 @@ def reconcile() -> int:
     """
     since = timezone.now() - LOOK_BACK
     missing = [
-        event["id"] for event in gateway.events_since(int(since.timestamp()), list(HANDLERS)) if keep_event(event)
+        event["id"]
+        for event in gateway.events_since(int(since.timestamp()), list(HANDLERS))
+        if keep_event(event)
     ]
     process_waiting()
     unfinished = TopUp.objects.filter(
@@ -118,7 +122,9 @@ def _dispatch(row: StripeEvent) -> None:
     if handler is None:
         return
     if row.is_live != gateway.is_live():
-        raise payments.EventRefused(f"live mode of the event is {row.is_live}, of our key {gateway.is_live()}")
+        raise payments.EventRefused(
+            f"live mode of the event is {row.is_live}, of our key {gateway.is_live()}"
+        )
     handler(row.payload["data"]["object"])
 
 
@@ -127,7 +133,11 @@ def _on_session(thing: dict[str, Any]) -> None:
 
 
 def _on_payment_intent(thing: dict[str, Any]) -> None:
-    payments.apply_payment_intent(gateway.retrieve_payment_intent(thing["id"]))
+    """Book a payment that a row names. One that no row names yet is told by its checkout session, or is charged again
+    with the same key (`auto_topup.take_up_unfinished`): there is nothing to wait for.
+    """
+    if TopUp.objects.filter(payment_intent_id=thing["id"]).exists():
+        payments.apply_payment_intent(gateway.retrieve_payment_intent(thing["id"]))
 
 
 def _on_refund(thing: dict[str, Any]) -> None:

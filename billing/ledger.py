@@ -1,7 +1,8 @@
-"""The only writes of the ledger beside holds: open an account, post a movement, grant, burn and expire credit.
+"""The only writes of the ledger beside holds: open an account, post a movement, grant, burn and expire
+credit.
 
-Whoever changes an account's sums locks its row first (`lock_account`) or in the same statement, and writes the entry that
-explains the change in the same transaction.
+Whoever changes an account's sums locks its row first (`lock_account`) or in the same statement, and writes
+the entry that explains the change in the same transaction.
 """
 
 import uuid
@@ -20,7 +21,9 @@ from fr02.errors import InvalidRequest, NotFound
 
 
 def lock_account(*, user_id: int | None = None, account_id: int | None = None) -> Account:
-    """Return the account, locked until the transaction ends, its expired grants taken off; open it when a user has none."""
+    """Return the account, locked until the transaction ends, its expired grants taken off; open it when a
+    user has none.
+    """
     which = {"user_id": user_id} if user_id is not None else {"pk": account_id}
     account = _locked(which)
     if account is None:
@@ -50,10 +53,11 @@ def post_movement(
     reason: str = "",
     actor_id: int | None = None,
 ) -> int:
-    """Book a movement on a locked account and on the house account that mirrors it; return the customer's entry id.
+    """Book a movement on a locked account and on the house account that mirrors it; return the customer's
+    entry id.
 
-    `amount_micros` is signed: positive is credit. The source is the idempotency key: the same one a second time raises
-    IntegrityError and books nothing.
+    `amount_micros` is signed: positive is credit. The source is the idempotency key: the same one a second
+    time raises IntegrityError and books nothing.
     """
     row = fetch_one(
         POST,
@@ -126,7 +130,8 @@ def grant_credit(
 def adjust_credit(
     *, user_id: int, amount_micros: int, reason: str, actor_id: int, source_id: str = ""
 ) -> int:
-    """Correct an account by a signed amount, with the reason and the operator who did it. Return the entry's id.
+    """Correct an account by a signed amount, with the reason and the operator who did it. Return the
+    entry's id.
 
     A correction downwards never takes what is held or what is not there. Raises InvalidRequest.
     """
@@ -152,7 +157,9 @@ def adjust_credit(
 
 
 def cover_debit_with_grants(account: Account, entry_id: int) -> None:
-    """Burn the grants that a debit of another kind than use has eaten into: what is offered never exceeds the balance."""
+    """Burn the grants that a debit of another kind than use has eaten into: what is offered never exceeds
+    the balance.
+    """
     account.refresh_from_db()
     excess_micros = account.granted_micros - max(0, account.balance_micros)
     if excess_micros > 0:
@@ -163,7 +170,9 @@ def cover_debit_with_grants(account: Account, entry_id: int) -> None:
 
 
 def burn_grants(account_id: int, entry_id: int, amount_micros: int, *, alive_at: datetime) -> None:
-    """Take a debit from the grants that were alive when its hold was opened, in their order; the account is locked."""
+    """Take a debit from the grants that were alive when its hold was opened, in their order; the account is
+    locked.
+    """
     fetch_one(
         BURN, {"account_id": account_id, "entry_id": entry_id, "amount": amount_micros, "alive_at": alive_at}
     )
@@ -184,7 +193,9 @@ def _locked(which: dict[str, Any]) -> Account | None:
 
 
 def _open_account(user_id: int) -> None:
-    """Make the account and give the welcome credit; of several at once, one does it and the others wait for it."""
+    """Make the account and give the welcome credit; of several at once, one does it and the others wait for
+    it.
+    """
     row = fetch_one(OPEN, {"user_id": user_id, "now": timezone.now()})
     if row is not None and settings.WELCOME_CREDIT_MICROS:
         account = Account.objects.get(pk=row.id)
@@ -238,7 +249,7 @@ def _grant(
 
 
 def _expire_grants(account: Account) -> None:
-    """Book the expiry of each grant past its time, except for what open holds from before it may still use."""
+    """Book the expiry of each grant past its time, except for what open holds from before may still use."""
     now = timezone.now()
     grants = list(account.grants.filter(remaining_micros__gt=0))
     holds = account.holds.open().order_by("pk")
@@ -261,7 +272,9 @@ def _expire_grants(account: Account) -> None:
 
 
 def _reserved_by(grants: list[Grant], holds: Iterable[Hold]) -> list[tuple[Grant, int]]:
-    """Say how much of each grant the open holds would use: each in the order of use, those alive when it was opened."""
+    """Say how much of each grant the open holds would use: each in the order of use, those alive when it
+    was opened.
+    """
     free = {grant.pk: grant.remaining_micros for grant in grants}
     in_order = sorted(grants, key=_order_of_use)
     for hold in holds:
@@ -305,10 +318,12 @@ WITH account AS (
     WHERE id = %(account_id)s::bigint RETURNING id, balance_micros
 ), booked AS (
     INSERT INTO billing_entry (
-        account_id, house, amount_micros, kind, balance_after_micros, source_type, source_id, reason, actor_id, created_at
+        account_id, house, amount_micros, kind, balance_after_micros, source_type, source_id, reason, actor_id,
+        created_at
     )
     SELECT leg.account_id, leg.house, leg.amount, %(kind)s::text, leg.balance_after,
-        %(source_type)s::text, %(source_id)s::text, %(reason)s::text, %(actor_id)s::bigint, %(now)s::timestamptz
+        %(source_type)s::text, %(source_id)s::text, %(reason)s::text, %(actor_id)s::bigint,
+        %(now)s::timestamptz
     FROM account, LATERAL (VALUES
         (account.id, '', %(amount)s::bigint, account.balance_micros),
         (NULL, %(house)s::text, -%(amount)s::bigint, NULL)
@@ -321,7 +336,8 @@ SELECT id, balance_after_micros FROM booked WHERE house = ''
 BURN = """
 WITH alive AS (
     SELECT id, remaining_micros,
-        sum(remaining_micros) OVER (ORDER BY priority, expires_at NULLS LAST, id) - remaining_micros AS before_micros
+        sum(remaining_micros) OVER (ORDER BY priority, expires_at NULLS LAST, id) - remaining_micros
+            AS before_micros
     FROM billing_grant
     WHERE account_id = %(account_id)s::bigint AND remaining_micros > 0
         AND (expires_at IS NULL OR expires_at > %(alive_at)s::timestamptz)
@@ -329,12 +345,14 @@ WITH alive AS (
     UPDATE billing_grant SET remaining_micros = billing_grant.remaining_micros
         - least(alive.remaining_micros, %(amount)s::bigint - alive.before_micros)
     FROM alive WHERE billing_grant.id = alive.id AND alive.before_micros < %(amount)s::bigint
-    RETURNING billing_grant.id, least(alive.remaining_micros, %(amount)s::bigint - alive.before_micros)::bigint AS used
+    RETURNING billing_grant.id,
+        least(alive.remaining_micros, %(amount)s::bigint - alive.before_micros)::bigint AS used
 ), used AS (
     INSERT INTO billing_grantuse (entry_id, grant_id, amount_micros)
     SELECT %(entry_id)s::bigint, id, used FROM burnt RETURNING amount_micros
 )
-UPDATE billing_account SET granted_micros = granted_micros - coalesce((SELECT sum(amount_micros) FROM used), 0)
+UPDATE billing_account
+SET granted_micros = granted_micros - coalesce((SELECT sum(amount_micros) FROM used), 0)
 WHERE id = %(account_id)s::bigint
 RETURNING granted_micros
 """

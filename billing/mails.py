@@ -12,10 +12,12 @@ from billing.models import Account
 
 
 def send_later(name: str, account: Account, context: dict[str, Any]) -> None:
-    """Send `templates/billing/mails/<name>.txt` to the account's owner after the commit; its first line is the subject."""
+    """Send `templates/billing/mails/<name>.txt` to the account's owner after the commit; its first line is
+    the subject.
+    """
     text = render_to_string(
         f"billing/mails/{name}.txt",
-        context | {"account": account, "credit_url": settings.SITE_URL + reverse("billing:credit")},
+        context | {"account": account, "credit_url": settings.SITE_URL + reverse("billing-credit")},
     )
     subject, _newline, body = text.strip().partition("\n")
     recipient = account.user.email

@@ -1,7 +1,8 @@
 """The books: credit accounts, immutable entries, holds, grants, prices, and what Stripe told us.
 
-All amounts are integers in micro-euros. On a customer's account a positive entry is credit. What balances it is a leg
-on a house account; those keep no running balance, which would be the hottest row of the site: their entries are summed.
+All amounts are integers in micro-euros. On a customer's account a positive entry is credit. What balances
+it is a leg on a house account; those keep no running balance, which would be the hottest row of the site:
+their entries are summed.
 """
 
 import uuid
@@ -14,10 +15,12 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+ENGINE_TITLES = {"kokoro": _("Kokoro (local)"), "fish": "Fish Audio"}
+
 
 class Account(models.Model):
-    """The credit of one user. Only `billing.ledger` and `billing.services` write its sums, each in one transaction
-    with the entry or hold that explains it; `manage.py check_ledger` proves that they agree.
+    """The credit of one user. Only `billing.ledger` and `billing.services` write its sums, each in one
+    transaction with the entry or hold that explains it; `manage.py check_ledger` proves that they agree.
     """
 
     user = models.OneToOneField(
@@ -29,7 +32,8 @@ class Account(models.Model):
     open_holds = models.PositiveIntegerField(_("réservations ouvertes"), default=0)
     # Generic cell rate algorithm: the moment at which the requests made so far would have been evenly spread.
     rate_at = models.DateTimeField(default=timezone.now, editable=False)
-    # The earliest expiry among the grants that have something left; holds look at grants only once it has passed.
+    # The earliest expiry among the grants that have something left; holds look at grants only once it has
+    # passed.
     grants_expire_at = models.DateTimeField(_("prochaine expiration"), null=True, blank=True)
     # A settlement that takes the balance below this line calls `tasks.watch_credit`.
     watch_micros = models.BigIntegerField(null=True, editable=False)
@@ -56,10 +60,11 @@ class Account(models.Model):
 
 
 class Entry(models.Model):
-    """One leg of a movement of credit. Rows are never changed or deleted: triggers refuse it, corrections are new rows.
+    """One leg of a movement of credit. Rows are never changed or deleted: triggers refuse it, corrections
+    are new rows.
 
-    The legs of one movement share `source_type` and `source_id`, which together are its idempotency key; a deferred
-    trigger refuses a movement whose legs do not sum to zero.
+    The legs of one movement share `source_type` and `source_id`, which together are its idempotency key; a
+    deferred trigger refuses a movement whose legs do not sum to zero.
     """
 
     class Kind(models.TextChoices):
@@ -196,8 +201,8 @@ class Hold(models.Model):
 
 
 class Grant(models.Model):
-    """Credit that was given, not bought. It is used before bought credit: lowest priority number first, then the
-    earliest expiry, then the oldest.
+    """Credit that was given, not bought. It is used before bought credit: lowest priority number first,
+    then the earliest expiry, then the oldest.
     """
 
     account = models.ForeignKey(Account, models.PROTECT, related_name="grants", verbose_name=_("compte"))
@@ -247,7 +252,7 @@ class GrantUse(models.Model):
 class Price(models.Model):
     """What a character costs with one engine from a date on, and what the supplier bills for it."""
 
-    engine = models.CharField(_("moteur"), max_length=16)
+    engine = models.CharField(_("moteur"), max_length=16, choices=ENGINE_TITLES)
     micros_per_character = models.PositiveIntegerField(_("prix par caractère (µ€)"))
     upstream_micros_per_million_bytes = models.PositiveBigIntegerField(
         _("prix du fournisseur par million d’octets (µ€)"), default=0
@@ -262,9 +267,19 @@ class Price(models.Model):
     def __str__(self) -> str:
         return f"{self.engine} {self.micros_per_character} µ€"
 
+    @property
+    def engine_title(self) -> str:
+        return ENGINE_TITLES.get(self.engine, self.engine)
+
+    @property
+    def euros_per_million(self) -> int:
+        return self.micros_per_character
+
 
 class TopUp(models.Model):
-    """A purchase of credit. What is credited, and to whom, stands here before Stripe hears of it (never in metadata)."""
+    """A purchase of credit. What is credited, and to whom, stands here before Stripe hears of it (never in
+    metadata).
+    """
 
     class Kind(models.TextChoices):
         CHECKOUT = "checkout", _("page de paiement")
@@ -348,7 +363,9 @@ class AutoTopUp(models.Model):
 
 
 class Refund(models.Model):
-    """Money given back for a top-up. The credit is taken back once per Stripe refund, however often Stripe reports it."""
+    """Money given back for a top-up. The credit is taken back once per Stripe refund, however often Stripe
+    reports it.
+    """
 
     top_up = models.ForeignKey(TopUp, models.PROTECT, related_name="refunds", verbose_name=_("recharge"))
     stripe_id = models.CharField(_("remboursement Stripe"), max_length=255, unique=True)
@@ -394,7 +411,9 @@ class Dispute(models.Model):
 
 
 class StripeEvent(models.Model):
-    """The inbox: each event as Stripe sent it, kept before it is worked on, so that it can be worked on again."""
+    """The inbox: each event as Stripe sent it, kept before it is worked on, so that it can be worked on
+    again.
+    """
 
     id = models.CharField(_("événement"), primary_key=True, max_length=255)
     type = models.CharField(_("nature"), max_length=100)

@@ -1,8 +1,8 @@
 """What Stripe's objects mean for the books: top-ups, refunds, disputes.
 
-Each `apply_*` takes an object as Stripe shows it now (not as an event once showed it), so that events may come in any
-order, any number of times, or never. The account and the amount come from our own TopUp row. Every function that writes
-locks the account first, so that there is one order of locks.
+Each `apply_*` takes an object as Stripe shows it now (not as an event once showed it), so that events may
+come in any order, any number of times, or never. The account and the amount come from our own TopUp row.
+Every function that writes locks the account first, so that there is one order of locks.
 """
 
 from typing import Any
@@ -18,6 +18,7 @@ from billing import gateway, ledger
 from billing.models import Account, AutoTopUp, Dispute, Entry, Refund, TopUp
 from fr02.errors import Conflict, Forbidden, Fr02Error, InvalidRequest, NotFound
 
+OVER = ("requires_payment_method", "requires_action", "canceled")
 REFUND_TAKES_CREDIT = ("pending", "requires_action", "succeeded")
 
 
@@ -58,7 +59,7 @@ def start_top_up(*, user: User, amount_micros: int, saves_card: bool = False) ->
         amount_micros=amount_micros,
         saves_card=saves_card,
         success_url=_return_address(),
-        cancel_url=settings.SITE_URL + reverse("billing:credit"),
+        cancel_url=settings.SITE_URL + reverse("billing-credit"),
     )
     TopUp.objects.filter(pk=top_up.pk).update(session_id=session["id"])
     return session["url"]
@@ -72,7 +73,7 @@ def start_card_setup(*, user: User) -> str:
     session = gateway.create_card_setup(
         customer_id=customer_of(user=user, account=account),
         success_url=_return_address(),
-        cancel_url=settings.SITE_URL + reverse("billing:credit"),
+        cancel_url=settings.SITE_URL + reverse("billing-credit"),
     )
     return session["url"]
 
@@ -124,7 +125,9 @@ def apply_session(session: dict[str, Any]) -> TopUp | None:
 
 @transaction.atomic
 def apply_payment_intent(intent: dict[str, Any], *, top_up_id: str | None = None) -> TopUp:
-    """Bring a top-up to the state of its payment; credit it when it is paid. Raises NotKnownYet or EventRefused."""
+    """Bring a top-up to the state of its payment; credit it when it is paid. Raises NotKnownYet or
+    EventRefused.
+    """
     names = {"pk": top_up_id} if top_up_id else {"payment_intent_id": intent["id"]}
     top_up = _locked_top_up(**names)
     _check_facts(top_up, intent["livemode"], intent["currency"], intent["amount"])
@@ -132,10 +135,9 @@ def apply_payment_intent(intent: dict[str, Any], *, top_up_id: str | None = None
         _credit(top_up, intent)
     elif intent["status"] == "processing":
         _move(top_up, TopUp.State.PROCESSING, intent)
-    elif intent["status"] in ("requires_payment_method", "requires_action", "canceled"):
+    elif intent["status"] in OVER and top_up.kind == TopUp.Kind.AUTOMATIC:
         # A checkout page lets the customer try again: only its session says when it is over.
-        if top_up.kind == TopUp.Kind.AUTOMATIC:
-            _move(top_up, TopUp.State.FAILED, intent)
+        _move(top_up, TopUp.State.FAILED, intent)
     return top_up
 
 
@@ -158,7 +160,9 @@ def refund_top_up(
     if not 0 < amount_micros <= left_micros or amount_micros % gateway.MICROS_PER_CENT:
         raise InvalidRequest(_("Le montant doit être en centimes entiers et ne pas dépasser ce qui reste."))
     refund = gateway.create_refund(
-        payment_intent_id=top_up.payment_intent_id, amount_micros=amount_micros, idempotency_key=idempotency_key
+        payment_intent_id=top_up.payment_intent_id,
+        amount_micros=amount_micros,
+        idempotency_key=idempotency_key,
     )
     return apply_refund(refund, reason=reason.strip(), actor_id=actor_id)
 
@@ -179,7 +183,9 @@ def apply_refund(refund: dict[str, Any], *, reason: str = "", actor_id: int | No
     )
     takes = refund["status"] in REFUND_TAKES_CREDIT
     kinds = (Entry.Kind.REFUND, Entry.Kind.REFUND_REVERSAL)
-    _claw_back(top_up, row, takes=takes, kinds=kinds, house=Entry.House.STRIPE, reason=reason, actor_id=actor_id)
+    _claw_back(
+        top_up, row, takes=takes, kinds=kinds, house=Entry.House.STRIPE, reason=reason, actor_id=actor_id
+    )
     changes = {"status": refund["status"]} | ({"reason": reason, "actor_id": actor_id} if actor_id else {})
     Refund.objects.filter(pk=row.pk).update(**changes)
     return row
@@ -187,7 +193,8 @@ def apply_refund(refund: dict[str, Any], *, reason: str = "", actor_id: int | No
 
 @transaction.atomic
 def apply_dispute(dispute: dict[str, Any]) -> Dispute:
-    """Take the credit of a dispute while its money is away, and freeze the account meanwhile. Raises NotKnownYet.
+    """Take the credit of a dispute while its money is away, and freeze the account meanwhile. Raises
+    NotKnownYet.
 
     Stripe's own movements of money tell what has happened; warnings have none and so take nothing.
     """
@@ -271,7 +278,9 @@ def _claw_back(
     reason: str = "",
     actor_id: int | None = None,
 ) -> None:
-    """Debit what a refund or dispute takes, never more than is left of the top-up; credit it when it is undone."""
+    """Debit what a refund or dispute takes, never more than is left of the top-up; credit it when it is
+    undone.
+    """
     left_micros = top_up.amount_micros - top_up.clawed_back_micros
     wanted_micros = row.debited_micros or min(row.amount_micros, left_micros) if takes else 0
     change_micros = wanted_micros - row.debited_micros
@@ -311,7 +320,9 @@ def _check_facts(top_up: TopUp, is_live: bool, currency: str, amount_cents: int)
     if currency != top_up.currency:
         raise EventRefused(f"currency is {currency}, top-up {top_up.pk} says {top_up.currency}")
     if amount_cents * gateway.MICROS_PER_CENT != top_up.amount_micros:
-        raise EventRefused(f"amount is {amount_cents} cents, top-up {top_up.pk} says {top_up.amount_micros} micros")
+        raise EventRefused(
+            f"amount is {amount_cents} cents, top-up {top_up.pk} says {top_up.amount_micros} micros"
+        )
 
 
 def _save_card(customer_id: str | None, method: dict[str, Any] | None) -> None:
@@ -323,7 +334,12 @@ def _save_card(customer_id: str | None, method: dict[str, Any] | None) -> None:
     label = f"{card['brand'].capitalize()} •••• {card['last4']}"
     AutoTopUp.objects.update_or_create(
         account=account,
-        defaults={"payment_method_id": method["id"], "card_label": label, "declines": 0, "stopped_because": ""},
+        defaults={
+            "payment_method_id": method["id"],
+            "card_label": label,
+            "declines": 0,
+            "stopped_because": "",
+        },
     )
 
 
@@ -333,4 +349,4 @@ def _require_configuration() -> None:
 
 
 def _return_address() -> str:
-    return settings.SITE_URL + reverse("billing:return") + "?session_id={CHECKOUT_SESSION_ID}"
+    return settings.SITE_URL + reverse("billing-return") + "?session_id={CHECKOUT_SESSION_ID}"

@@ -1,4 +1,4 @@
-"""What a synthesis costs. The operator sets a price per character and engine, each with the date it starts."""
+"""What a synthesis costs. The operator sets a price per character and engine, with the date it starts."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +9,9 @@ from django.utils.translation import gettext as _
 from billing.models import Price
 from fr02.errors import EngineUnavailable
 
-# Micro-euros per character, and what the supplier bills per million UTF-8 bytes. Fish Audio asks 15 USD, about 13.90 EUR;
-# French takes 1.04 bytes per character, so that 25 leaves 42 %. The local engine has no supplier: 5 pays the machine.
+# Micro-euros per character, and what the supplier bills per million UTF-8 bytes. Fish Audio asks 15 USD,
+# about 13.90 EUR; French takes 1.04 bytes per character, so that 25 leaves 42 %. The local engine has no
+# supplier: 5 pays the machine.
 FIRST_PRICES = (("kokoro", 5, 0), ("fish", 25, 13_900_000))
 FIRST_PRICES_START_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -29,9 +30,11 @@ class Quote:
 
 
 def price_micros(*, engine: str, characters: int, at: datetime | None = None) -> int:
-    """Return the price of so many characters (Unicode code points after NFC) in micro-euros, now or at a moment.
+    """Return the price of so many characters (Unicode code points after NFC) in micro-euros, now or at a
+    moment.
 
-    Raises EngineUnavailable when the operator has set no price for the engine: nothing is spoken for free by mistake.
+    Raises EngineUnavailable when the operator has set no price for the engine: nothing is spoken for free
+    by mistake.
     """
     return quote(engine=engine, characters=characters, at=at).cost_micros
 

@@ -1,7 +1,7 @@
 """Hold credit before a synthesis, capture what was delivered after it, release the rest.
 
-Each function is one short statement or transaction and works inside the caller's own `transaction.atomic()`; none is
-ever open while something is synthesised. Signatures:
+Each function is one short statement or transaction and works inside the caller's own
+`transaction.atomic()`; none is ever open while something is synthesised. Signatures:
 
     hold_credit(user_id, amount_micros, life_s) -> Hold
     extend_hold(hold_id, life_s) -> bool
@@ -56,7 +56,9 @@ class Settlement:
 
 @dataclass(frozen=True)
 class Usage:
-    """What was delivered, for the usage and margin reports. `upstream_bytes` is what the supplier bills, in UTF-8 bytes."""
+    """What was delivered, for the usage and margin reports. `upstream_bytes` is what the supplier bills, in
+    UTF-8 bytes.
+    """
 
     engine: str = ""
     characters: int = 0
@@ -69,8 +71,9 @@ class Usage:
 def hold_credit(*, user_id: int, amount_micros: int, life_s: float) -> Hold:
     """Reserve credit for one synthesis; it comes back by itself after `life_s` seconds.
 
-    Credit, concurrency and rate are checked in the one UPDATE that reserves. Raises InsufficientCredit (with
-    `required_micros` and `available_micros`), TooManyStreams, RateLimited, or Forbidden while a dispute freezes the account.
+    Credit, concurrency and rate are checked in the one UPDATE that reserves. Raises InsufficientCredit
+    (with `required_micros` and `available_micros`), TooManyStreams, RateLimited, or Forbidden while a
+    dispute freezes the account.
     """
     parameters = _hold_parameters(user_id, amount_micros, life_s)
     row = fetch_one(HOLD, parameters)
@@ -96,8 +99,8 @@ def settle_hold(
 ) -> Settlement | None:
     """Capture `amount_micros` of a hold, at most what it reserves, and release the rest.
 
-    Return None when the hold is no longer open: of several settlements one wins. The source names what was paid for;
-    a second capture of the same source raises IntegrityError.
+    Return None when the hold is no longer open: of several settlements one wins. The source names what was
+    paid for; a second capture of the same source raises IntegrityError.
     """
     usage = usage or Usage()
     with transaction.atomic():
@@ -110,10 +113,13 @@ def settle_hold(
     return Settlement(row.balance_micros, row.captured_micros, row.balance_micros - row.held_micros)
 
 
-def void_expired_holds(*, limit: int = SWEEP_BATCH) -> int:
-    """Release the holds whose time is up, so that a crash never keeps credit. Return how many this call released."""
-    overdue = list(Hold.objects.overdue().values_list("pk", flat=True)[:limit])
-    return sum(_expire_hold(hold_id) for hold_id in overdue)
+def void_expired_holds(*, limit: int = SWEEP_BATCH, grace: timedelta = timedelta(0)) -> int:
+    """Release the holds whose time is up, so that a crash never keeps credit. Return how many this call released.
+
+    Within the grace a hold is left to whoever took it, who may know what was delivered before the crash.
+    """
+    overdue = Hold.objects.overdue().filter(expires_at__lte=timezone.now() - grace)
+    return sum(_expire_hold(hold_id) for hold_id in list(overdue.values_list("pk", flat=True)[:limit]))
 
 
 def credit_of(user_id: int) -> Credit:
@@ -204,8 +210,8 @@ def _is_past(moment: datetime | None, now: datetime) -> bool:
     return moment is not None and moment <= now
 
 
-# The guard and the reservation are one UPDATE: PostgreSQL checks the conditions again on the newest version of the row
-# after waiting for whoever had it, so no interleaving can pass both.
+# The guard and the reservation are one UPDATE: PostgreSQL checks the conditions again on the newest version
+# of the row after waiting for whoever had it, so no interleaving can pass both.
 HOLD = """
 WITH reserved AS (
     UPDATE billing_account SET
@@ -224,12 +230,14 @@ INSERT INTO billing_hold (
     account_id, amount_micros, captured_micros, state, expires_at, created_at,
     engine, characters, upstream_bytes, upstream_cost_micros, voice_id, voice_title
 )
-SELECT id, %(amount)s::bigint, 0, 'open', %(expires_at)s::timestamptz, %(now)s::timestamptz, '', 0, 0, 0, '', ''
+SELECT id, %(amount)s::bigint, 0, 'open', %(expires_at)s::timestamptz, %(now)s::timestamptz,
+    '', 0, 0, 0, '', ''
 FROM reserved
 RETURNING id, account_id
 """
 
-# At most one settlement finds the hold open. An amount of zero without usage is a release and leaves no entry.
+# At most one settlement finds the hold open. An amount of zero without usage is a release and leaves no
+# entry.
 SETTLE = """
 WITH closed AS (
     UPDATE billing_hold SET
@@ -243,7 +251,8 @@ WITH closed AS (
         characters = %(characters)s::int,
         upstream_bytes = %(upstream_bytes)s::int,
         upstream_cost_micros = CASE WHEN %(upstream_bytes)s::int = 0 THEN 0 ELSE coalesce((
-            SELECT round(%(upstream_bytes)s::int * upstream_micros_per_million_bytes / 1e6)::bigint FROM billing_price
+            SELECT round(%(upstream_bytes)s::int * upstream_micros_per_million_bytes / 1e6)::bigint
+            FROM billing_price
             WHERE engine = %(engine)s::text AND starts_at <= billing_hold.created_at
             ORDER BY starts_at DESC LIMIT 1), 0) END,
         api_key_id = %(api_key_id)s::uuid,
@@ -261,7 +270,8 @@ WITH closed AS (
         closed.captured_micros, closed.created_at
 ), booked AS (
     INSERT INTO billing_entry (
-        account_id, house, amount_micros, kind, balance_after_micros, source_type, source_id, reason, created_at
+        account_id, house, amount_micros, kind, balance_after_micros, source_type, source_id, reason,
+        created_at
     )
     SELECT leg.account_id, leg.house, leg.amount, 'capture', leg.balance_after,
         %(source_type)s::text, %(source_id)s::text, '', %(now)s::timestamptz

@@ -1,8 +1,13 @@
 """Background work of billing."""
 
+from datetime import timedelta
+
 from procrastinate.contrib.django import app
 
 from billing import auto_topup, gateway, inbox, ledger, low_credit, services
+
+# The sweeper of `tts` settles first, at the price of the last checkpoint.
+HOLD_GRACE = timedelta(minutes=10)
 
 
 @app.task(queue="billing")
@@ -15,7 +20,7 @@ def watch_credit(account_id: int) -> None:
 @app.task(queue="billing", queueing_lock="billing-sweep", pass_context=False)
 def sweep(timestamp: int) -> None:
     """Release overdue holds, expire grants, and take up what a crash or a lost message left behind."""
-    services.void_expired_holds()
+    services.void_expired_holds(grace=HOLD_GRACE)
     ledger.expire_grants()
     if gateway.is_configured():
         inbox.process_waiting()

@@ -72,7 +72,9 @@ def entries_of(user: User, kind: str) -> list[int]:
 
 
 def together(number: int, work: Callable[[int], Any], *, threads: int | None = None) -> list[Any]:
-    """Call `work(0)` … `work(number - 1)` at the same moment, each in a thread with a connection of its own."""
+    """Call `work(0)` … `work(number - 1)` at the same moment, each in a thread with a connection of its
+    own.
+    """
     start = threading.Barrier(threads or number)
 
     def run(index: int) -> Any:

@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
@@ -23,7 +24,7 @@ from tests.billing.helpers import (
     together,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_it_works(alice: User) -> None:
@@ -103,7 +104,6 @@ def test_welcome_credit_is_given_once(alice: User, settings) -> None:
     assert entries_of(alice, "grant") == [2 * EURO]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_first_use_by_many_at_once_opens_one_account(alice: User, settings) -> None:
     settings.WELCOME_CREDIT_MICROS = 2 * EURO
     assert outcomes(16, lambda: speak(alice, 10)) == {"ok": 16}
@@ -111,7 +111,6 @@ def test_first_use_by_many_at_once_opens_one_account(alice: User, settings) -> N
     assert entries_of(alice, "grant") == [2 * EURO]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_l02_use_never_overdraws(alice: User, settings) -> None:
     """64 at once against credit for 10, twenty times: exactly 10 are served."""
     settings.STREAMS_PER_ACCOUNT = 64
@@ -125,7 +124,6 @@ def test_l02_use_never_overdraws(alice: User, settings) -> None:
         assert account_of(alice).balance_micros == 0
 
 
-@pytest.mark.django_db(transaction=True)
 def test_l05_capture_is_at_most_the_hold_and_the_rest_returns(alice: User) -> None:
     buy(alice, EURO)
     for percent in (0, 10, 50, 90, 100, 130):
@@ -137,7 +135,6 @@ def test_l05_capture_is_at_most_the_hold_and_the_rest_returns(alice: User) -> No
         assert account_of(alice).held_micros == 0
 
 
-@pytest.mark.django_db(transaction=True)
 def test_of_many_settlements_one_wins(alice: User) -> None:
     buy(alice, EURO)
     hold = hold_credit(user_id=alice.pk, amount_micros=1_000, life_s=-1)
@@ -163,7 +160,6 @@ def test_a_hold_comes_back_by_itself(alice: User) -> None:
     assert settle(alive, 500) is not None
 
 
-@pytest.mark.django_db(transaction=True)
 def test_l06_no_hold_leaks(alice: User, bob: User, settings) -> None:
     """Ten thousand random requests, with failures and processes that never come back: no hold stays open."""
     settings.STREAMS_PER_ACCOUNT = 1_000_000
@@ -173,15 +169,23 @@ def test_l06_no_hold_leaks(alice: User, bob: User, settings) -> None:
 
     def live(index: int) -> None:
         dice = random.Random(index)
+        with connection.cursor() as cursor:
+            cursor.execute("SET synchronous_commit = off")  # 20 000 commits; no crash is tested here
         for _ in range(1_250):
             user = dice.choice(people)
             fate = dice.random()
-            hold = hold_credit(user_id=user.pk, amount_micros=dice.randrange(100), life_s=60 if fate < 0.9 else -1)
+            hold = hold_credit(
+                user_id=user.pk, amount_micros=dice.randrange(100), life_s=60 if fate < 0.9 else -1
+            )
             if fate < 0.6:
                 settle(hold, dice.randrange(150))
             elif fate < 0.9:
-                settle_hold(hold_id=hold.pk, amount_micros=0, source_type="generation", source_id=str(hold.pk))
+                settle_hold(
+                    hold_id=hold.pk, amount_micros=0, source_type="generation", source_id=str(hold.pk)
+                )
             # else: the process died, and only the sweeper remembers
+        with connection.cursor() as cursor:
+            cursor.execute("RESET synchronous_commit")
 
     started_at = time.monotonic()
     together(8, live)

@@ -15,7 +15,7 @@ from billing.services import credit_of, hold_credit
 from fr02.errors import InvalidRequest
 from tests.billing.helpers import CENT, EURO, account_of, buy, drifts, entries_of, outcome, settle, speak
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
@@ -72,7 +72,11 @@ def test_l01_check_ledger_finds_every_kind_of_drift(alice: User, damage: str) ->
 def test_l15_history_is_immutable(alice: User, table: str, change: str) -> None:
     ledger.grant_credit(user_id=alice.pk, amount_micros=50, reason="Essai")
     speak(alice, 10)
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(change.format(table))
 
 
@@ -84,7 +88,6 @@ def test_l15_django_cannot_change_an_entry_either(alice: User) -> None:
         Entry.objects.all().delete()
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_movement_with_one_leg_does_not_commit(alice: User) -> None:
     buy(alice, EURO)
     with pytest.raises(IntegrityError, match="do not sum to zero"):
@@ -128,7 +131,10 @@ def test_l14_grants_burn_in_order(alice: User, clock) -> None:
 def test_l14_a_grant_expires_at_the_second(alice: User, clock) -> None:
     buy(alice, 300 * CENT)
     ledger.grant_credit(
-        user_id=alice.pk, amount_micros=100 * CENT, reason="Promo", expires_at=clock.now + timedelta(seconds=60)
+        user_id=alice.pk,
+        amount_micros=100 * CENT,
+        reason="Promo",
+        expires_at=clock.now + timedelta(seconds=60),
     )
     clock.forward(seconds=59.999)
     assert credit_of(alice.pk).available_micros == 400 * CENT
@@ -136,7 +142,10 @@ def test_l14_a_grant_expires_at_the_second(alice: User, clock) -> None:
     settle(hold, 0)
 
     clock.forward(seconds=0.001)
-    assert outcome(lambda: hold_credit(user_id=alice.pk, amount_micros=301 * CENT, life_s=60)) == "insufficient_credit"
+    assert (
+        outcome(lambda: hold_credit(user_id=alice.pk, amount_micros=301 * CENT, life_s=60))
+        == "insufficient_credit"
+    )
     assert credit_of(alice.pk).available_micros == 300 * CENT
     assert entries_of(alice, "expiry") == [-100 * CENT]
     clock.forward(days=1)
@@ -145,10 +154,15 @@ def test_l14_a_grant_expires_at_the_second(alice: User, clock) -> None:
 
 
 @pytest.mark.parametrize(("used", "expired"), [(80, [-20]), (30, [-20, -50]), (0, [-20, -80])])
-def test_l14_an_open_hold_over_an_expiry_is_honoured(alice: User, clock, used: int, expired: list[int]) -> None:
+def test_l14_an_open_hold_over_an_expiry_is_honoured(
+    alice: User, clock, used: int, expired: list[int]
+) -> None:
     buy(alice, 300 * CENT)
     ledger.grant_credit(
-        user_id=alice.pk, amount_micros=100 * CENT, reason="Promo", expires_at=clock.now + timedelta(seconds=60)
+        user_id=alice.pk,
+        amount_micros=100 * CENT,
+        reason="Promo",
+        expires_at=clock.now + timedelta(seconds=60),
     )
     hold = hold_credit(user_id=alice.pk, amount_micros=80 * CENT, life_s=600)
     clock.forward(seconds=60)
@@ -168,7 +182,12 @@ def test_a_grant_pays_a_debt_first(alice: User) -> None:
     buy(alice, 100 * CENT)
     account = account_of(alice)
     ledger.post_movement(
-        account=account, house="adjustments", kind="adjust", amount_micros=-250 * CENT, source_type="x", source_id="1"
+        account=account,
+        house="adjustments",
+        kind="adjust",
+        amount_micros=-250 * CENT,
+        source_type="x",
+        source_id="1",
     )
     grant = ledger.grant_credit(user_id=alice.pk, amount_micros=200 * CENT, reason="Geste commercial")
     assert grant.remaining_micros == 50 * CENT
@@ -178,13 +197,16 @@ def test_a_grant_pays_a_debt_first(alice: User) -> None:
 
 def test_adjust_needs_reason_and_credit(alice: User, bob: User) -> None:
     buy(alice, 100 * CENT)
-    ledger.adjust_credit(user_id=alice.pk, amount_micros=-40 * CENT, reason="Erreur de saisie", actor_id=bob.pk)
+    ledger.adjust_credit(
+        user_id=alice.pk, amount_micros=-40 * CENT, reason="Erreur de saisie", actor_id=bob.pk
+    )
     entry = Entry.objects.get(account__user=alice, kind="adjust")
     assert (entry.amount_micros, entry.reason, entry.actor_id) == (-40 * CENT, "Erreur de saisie", bob.pk)
     for wrong in ({"amount_micros": -61 * CENT}, {"amount_micros": 0 * CENT}, {"reason": " "}):
         with pytest.raises(InvalidRequest):
             ledger.adjust_credit(
-                **{"user_id": alice.pk, "amount_micros": 5 * CENT, "reason": "Essai", "actor_id": bob.pk} | wrong
+                **{"user_id": alice.pk, "amount_micros": 5 * CENT, "reason": "Essai", "actor_id": bob.pk}
+                | wrong
             )
 
 
