@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "object-src 'none'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
-        "form-action 'self'",
+        "form-action 'self' {payment}",
     )
 )
 # django-unfold and the interactive reference carry inline styles and Alpine expressions: they get a policy of their own.
@@ -82,9 +82,10 @@ class SecurityHeaders(_Middleware):
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         policy = LOOSE_POLICY if request.path.startswith(LOOSE_PATHS) else CONTENT_SECURITY_POLICY
         options = settings.STORAGES["default"].get("OPTIONS", {})
-        response.setdefault(
-            "Content-Security-Policy", policy.format(media=options.get("endpoint_url") or "").replace(" ;", ";")
-        )
+        # A form of the credit page leads to Stripe, and browsers follow no redirect of a form to anywhere else.
+        payment = (settings.STRIPE_API_BASE or "https://checkout.stripe.com") if settings.STRIPE_SECRET_KEY else ""
+        policy = policy.format(media=options.get("endpoint_url") or "", payment=payment)
+        response.setdefault("Content-Security-Policy", policy.replace(" ;", ";").strip())
         return response
 
 
@@ -93,6 +94,7 @@ class StaticFiles(_Middleware):
 
     def __init__(self, get_response: Handler) -> None:
         super().__init__(get_response)
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         self.whitenoise = WhiteNoiseMiddleware(lambda request: None)
 
     async def _acall(self, request: HttpRequest) -> HttpResponseBase:
