@@ -241,6 +241,19 @@ FISH_CHUNK_SECONDS = env.number("FISH_CHUNK_SECONDS", 15)
 FISH_TOTAL_SECONDS = env.number("FISH_TOTAL_SECONDS", 600)
 FISH_MANAGEMENT_SECONDS = env.number("FISH_MANAGEMENT_SECONDS", 60)
 
+# ── Private voices ───────────────────────────────────────────────────────────────────────────────
+VOICES_PER_ACCOUNT = env.integer("VOICES_PER_ACCOUNT", 100)
+# What the recordings of one clone may weigh together as they are sent; a larger body is refused before it is read.
+CLONE_UPLOAD_BYTES = env.integer("CLONE_UPLOAD_BYTES", 64 * 1024 * 1024)
+# How long they must and may last together, counted after decoding.
+CLONE_MIN_SECONDS = env.number("CLONE_MIN_SECONDS", 10)
+CLONE_MAX_SECONDS = env.number("CLONE_MAX_SECONDS", 600)
+CLONE_POLL_SECONDS = env.number("CLONE_POLL_SECONDS", 3)
+CLONE_DEADLINE_SECONDS = env.number("CLONE_DEADLINE_SECONDS", 900)
+# How the catalogue is mirrored: requests a second (0: as fast as it goes) and at most in one run.
+COMMUNITY_SYNC_PER_SECOND = env.number("COMMUNITY_SYNC_PER_SECOND", 4)
+COMMUNITY_SYNC_REQUESTS = env.integer("COMMUNITY_SYNC_REQUESTS", 50_000)
+
 # ── Money (micro-euros) ──────────────────────────────────────────────────────────────────────────
 WELCOME_CREDIT_MICROS = env.integer("WELCOME_CREDIT_MICROS", 2_000_000)
 DEMO_CREDIT_MICROS = env.integer("DEMO_CREDIT_MICROS", 10_000_000)
@@ -321,5 +334,7 @@ LOGGING = {
         "httpcore": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "procrastinate": {"level": "WARNING"},
+        # It repeats what the exception says, once a second.
+        "psycopg.pool": {"level": "ERROR"},
     },
 }
