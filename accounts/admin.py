@@ -55,7 +55,7 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):
     list_filter = ["is_active", "is_staff", "date_joined"]
     search_fields = ["email"]
     show_full_result_count = False
-    filter_horizontal: list[str] = []
+    filter_horizontal = ()
     readonly_fields = ["date_joined", "last_login"]
     fieldsets = [
         (None, {"fields": ["email", "password"]}),

@@ -1,10 +1,13 @@
 """What the portal asks for to make a key."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from django import forms
+from django.core.validators import MaxValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+NOT_UNDERSTOOD = _("Écrivez la date comme 31/12/2027.")
 
 
 class KeyForm(forms.Form):
@@ -22,7 +25,8 @@ class KeyForm(forms.Form):
         label_suffix="",
         required=False,
         widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-        error_messages={"invalid": _("Écrivez la date comme 31/12/2027.")},
+        validators=[MaxValueValidator(date(2999, 12, 31), NOT_UNDERSTOOD)],
+        error_messages={"invalid": NOT_UNDERSTOOD},
     )
 
     @property
