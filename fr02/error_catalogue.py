@@ -5,6 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from billing.payments import PaymentNotConfigured
+from community.search import SearchTooSlow
 from fr02 import errors
 
 
@@ -20,8 +22,9 @@ class Entry:
     remedy: Any
 
 
-def _entry(error: type[errors.Fr02Error], cause: Any, remedy: Any) -> Entry:
-    return Entry(error.code, error.status, error.close_code, errors.TITLES[error.status], cause, remedy)
+def _entry(error: type[errors.Fr02Error], cause: Any, remedy: Any, *, ends_sockets: bool = True) -> Entry:
+    close_code = error.close_code if ends_sockets else None
+    return Entry(error.code, error.status, close_code, errors.TITLES[error.status], cause, remedy)
 
 
 def _framework_entry(status: int, cause: Any, remedy: Any) -> Entry:
@@ -72,11 +75,13 @@ CATALOGUE = (
         errors.Conflict,
         _("L’état actuel de l’objet ne permet pas cette opération."),
         _("Relisez l’objet, puis décidez de nouveau."),
+        ends_sockets=False,
     ),
     _entry(
         errors.IdempotencyConflict,
         _("Le même en-tête Idempotency-Key a déjà servi avec un autre corps."),
         _("Une clé d’idempotence par demande : gardez-la pour répéter, changez-la sinon."),
+        ends_sockets=False,
     ),
     _entry(
         errors.TextTooLong,
@@ -117,6 +122,18 @@ CATALOGUE = (
         errors.EngineTimeout,
         _("Le moteur n’a pas répondu à temps. Ce qui n’a pas été livré n’est pas facturé."),
         _("Réessayez ; un texte plus court répond plus vite."),
+    ),
+    _entry(
+        SearchTooSlow,
+        _("La recherche de voix demandait trop de travail à la base."),
+        _("Précisez-la : un mot de plus, une langue, une étiquette."),
+        ends_sockets=False,
+    ),
+    _entry(
+        PaymentNotConfigured,
+        _("L’exploitant de ce serveur n’a pas branché le paiement."),
+        _("Demandez-lui d’accorder du crédit à votre compte."),
+        ends_sockets=False,
     ),
     _framework_entry(
         405,

@@ -44,20 +44,17 @@ class Playground {
   async listVoices() {
     const state = this.parts["voices-state"];
     state.textContent = "Chargement des voix…";
-    try {
-      const [mine, community] = await Promise.all([
-        getJson(this.form.dataset.voices),
-        getJson(this.form.dataset.community),
-      ]);
-      const own = mine.voices.map((voice) => [voice.fish_audio_model_id, voice.title]);
-      const known = new Set(own.map(([id]) => id));
-      const others = community.models.map((voice) => [voice.fish_audio_id, voice.title]);
-      this.addVoices("Vos voix", own);
-      this.addVoices("Voix de la communauté", others.filter(([id]) => !known.has(id)));
-      state.textContent = "";
-    } catch {
-      state.textContent = "La liste des voix n’a pas pu être chargée : la voix par défaut reste disponible.";
-    }
+    const [mine, community] = await Promise.allSettled([
+      getJson(this.form.dataset.voices),
+      getJson(this.form.dataset.community),
+    ]);
+    const own = (mine.value?.voices ?? []).map((voice) => [voice.fish_audio_model_id, voice.title]);
+    const others = (community.value?.models ?? []).map((voice) => [voice.fish_audio_id, voice.title]);
+    const known = new Set(own.map(([id]) => id));
+    this.addVoices("Vos voix", own);
+    this.addVoices("Voix de la communauté", others.filter(([id]) => !known.has(id)));
+    const isComplete = mine.value && community.value;
+    state.textContent = isComplete ? "" : "Une partie des voix n’a pas pu être chargée : rechargez la page.";
   }
 
   addVoices(label, voices) {

@@ -1,0 +1,79 @@
+"""The pages for what goes wrong, and the catalogue that explains every code."""
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from fr02.error_catalogue import CATALOGUE
+from fr02.errors import Fr02Error
+
+
+def every_error(base: type[Fr02Error] = Fr02Error) -> set[type[Fr02Error]]:
+    return {base} | {error for child in base.__subclasses__() for error in every_error(child)}
+
+
+def test_it_works(client, db):
+    response = client.get("/nulle-part")
+    page = response.content.decode()
+    assert response.status_code == 404
+    assert "Cette page n’existe pas." in page
+    assert response["X-Request-Id"] in page
+    assert "/developpeurs/erreurs#not_found" in page
+
+
+def test_an_unknown_api_address_answers_a_problem(client, db):
+    response = client.get("/api/v1/nulle-part")
+    assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
+    assert response.json()["code"] == "not_found"
+
+
+def test_an_error_page_asks_the_database_nothing(client, alice, django_assert_num_queries):
+    client.force_login(alice.user)
+    with django_assert_num_queries(0):
+        assert client.get("/nulle-part").status_code == 404
+
+
+def test_a_surprise_tells_nothing_of_the_inside(db, monkeypatch):
+    def broken(request):
+        raise RuntimeError("mot de passe de la base")
+
+    monkeypatch.setattr("fr02.pages._origins", broken)
+    response = Client(raise_request_exception=False).get("/developpeurs/")
+    page = response.content.decode()
+    assert response.status_code == 500
+    assert "Une erreur interne est survenue" in page
+    assert "mot de passe de la base" not in page
+    assert "Traceback" not in page
+
+
+def test_a_dead_database_still_gives_a_page(client, alice, monkeypatch):
+    def dead(*args, **kwargs):
+        raise ConnectionError("la base ne répond pas")
+
+    client.force_login(alice.user)
+    client.raise_request_exception = False
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "cursor", dead)
+        response = client.get("/developpeurs/")
+    assert response.status_code == 500
+    assert "Une erreur interne est survenue" in response.content.decode()
+
+
+def test_the_catalogue_explains_every_error(client, db):
+    # The first request loads every address, and so every module that refuses something.
+    page = client.get("/developpeurs/erreurs").content.decode()
+    explained = {entry.code: entry for entry in CATALOGUE}
+    for error in every_error():
+        entry = explained[error.code]
+        assert entry.status == error.status
+        assert entry.close_code in (None, error.close_code)
+        assert f'id="{error.code}"' in page
+
+
+@pytest.mark.parametrize("host", ["", "OVHcloud, 2 rue Kellermann, 59100 Roubaix"])
+def test_the_legal_page_says_what_the_operator_said(client, db, settings, host):
+    settings.PUBLISHER, settings.HOSTING_PROVIDER = "Voix SAS", host
+    page = client.get("/mentions-legales").content.decode()
+    assert "Voix SAS" in page
+    assert ("n’a pas encore déclaré" in page) == (not host)
+    assert host in page
