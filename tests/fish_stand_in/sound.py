@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import av
 import numpy as np
@@ -59,7 +59,7 @@ class EngineSpeaker:
         )
         count = 0
         async for piece in self._engine.stream(order):
-            part = np.frombuffer(piece.data, dtype="<i2").astype(np.float32) / 32_768
+            part = np.asarray(np.frombuffer(piece.data, dtype="<i2") / 32_768, dtype=np.float32)
             count += len(part)
             yield part
         yield np.zeros(-count % FRAME, dtype=np.float32)
@@ -115,7 +115,7 @@ class Encoder:
         self._container: Any = av.open(
             self._sink, "w", format=container, options={"flush_packets": "1", **options}
         )
-        self._stream: Any = self._container.add_stream(codec, rate=self.rate)
+        self._stream = cast(Any, self._container.add_stream(codec, rate=self.rate))
         self._stream.layout = "mono"
         self._stream.bit_rate = bit_rate(request)
         self._stream.codec_context.open()

@@ -103,7 +103,7 @@ async def _wait_first(state: State) -> None:
 
 async def _send_fault(exchange: Exchange, state: State, request: dict[str, Any]) -> bool:
     """Answer 200 with what is not the sound that was asked for."""
-    fault = state.due("tts", "near_empty", "empty", "not_sound", "cut_frame", "drop", "slow_body")
+    fault = state.due("tts", "near_empty", "empty", "short", "not_sound", "cut_frame", "drop", "slow_body")
     if fault is None:
         return False
     if fault.kind == "drop":
@@ -116,6 +116,8 @@ async def _send_fault(exchange: Exchange, state: State, request: dict[str, Any])
     with contextlib.suppress(ConnectionError):
         if fault.kind == "near_empty":
             await exchange.chunk(NEAR_EMPTY)
+        elif fault.kind == "short":
+            await exchange.chunk(NEAR_EMPTY * 20)
         elif fault.kind == "cut_frame":
             await exchange.chunk(NEAR_EMPTY * 200 + NEAR_EMPTY[:100])
         elif fault.kind == "slow_body":

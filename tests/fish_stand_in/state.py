@@ -16,8 +16,9 @@ class Fault:
 
     `where`: tts, live, model, wallet, asr, any. Kinds:
     status (with `status`, `message`, `retry_after`, `is_plain` or `fields` for a 422 array), slow_first_byte,
-    slow_body and stall (`seconds`, `after`), truncate (`after` chunks), drop, near_empty, empty, not_sound,
-    cut_frame, finish_error (`message`), error_event (`message`, `max_concurrency`), close (`code`, `after`),
+    slow_body and stall (`seconds`, `after`), truncate (`after` chunks), drop, near_empty, empty, short,
+    not_sound, cut_frame, finish_error (`message`), error_event (`message`, `max_concurrency`),
+    close (`code`, `after`),
     unknown_event, text_frame, empty_audio, bad_frame, training_fails.
     """
 

@@ -119,14 +119,14 @@ class TestNewModule:
             client.voices.get(voice.id)
 
     def test_it_reads_the_account(self, client: fishaudio.FishAudio) -> None:
-        assert client.account.get_credits().credit == Decimal("10")
+        assert client.account.get_credits().credit == Decimal(10)
         assert client.account.get_package().type == "free"
 
     def test_it_transcribes(self, client: fishaudio.FishAudio) -> None:
         audio = client.tts.convert(text=TEXT)
         heard = client.asr.transcribe(audio=audio)
         assert 2.5 < heard.duration < 3.2
-        assert [segment.text for segment in heard.segments][0] == "Bonjour"
+        assert heard.segments[0].text == "Bonjour"
 
     @pytest.mark.parametrize(
         ("status", "error"),
@@ -140,7 +140,7 @@ class TestNewModule:
         ],
     )
     def test_it_understands_refusals(
-        self, fish: StandIn, client: fishaudio.FishAudio, status: int, error: type[Exception]
+        self, fish: StandIn, client: fishaudio.FishAudio, status: int, error: type[fishaudio.APIError]
     ) -> None:
         fish.fail("status", status=status)
         with pytest.raises(error) as caught:
@@ -189,7 +189,7 @@ class TestLegacyModule:
             session.get_model(made.id)
 
     def test_it_reads_the_account(self, session: fish_audio_sdk.Session) -> None:
-        assert session.get_api_credit().credit == Decimal("10")
+        assert session.get_api_credit().credit == Decimal(10)
         assert session.get_package().total == 8_000
 
     def test_it_transcribes(self, session: fish_audio_sdk.Session) -> None:

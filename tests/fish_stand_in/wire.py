@@ -144,7 +144,9 @@ class Socket:
         """Close with a code; 1005 sends a close frame without any."""
         if not self.is_gone:
             with contextlib.suppress(wsproto.utilities.LocalProtocolError):
-                await self._send(CloseConnection(1005 if code == 1005 else code or 1000))
+                await self._send(CloseConnection(code or 1000))
+            # Closing at once would reset the connection, and the client would lose what it had not read yet.
+            await asyncio.wait([self._reading], timeout=1)
         self._stop()
 
     def drop(self) -> None:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-import httpcore
 import httpx
 from django.conf import settings
 
@@ -76,15 +75,10 @@ class FishLiveSession:
 
     async def __aiter__(self) -> AsyncIterator[Piece]:
         while True:
-            try:
-                async with asyncio.timeout_at(self._deadline()) as self._timer:
-                    event = await self._socket.receive()
-            except TimeoutError:
+            event = await self._next_event()
+            if event is None:
                 yield self._flushed()
-                continue
-            finally:
-                self._timer = None
-            if event["event"] == "audio":
+            elif event["event"] == "audio":
                 for piece in self._sound(event):
                     yield piece
             elif event["event"] == "finish":
@@ -95,6 +89,15 @@ class FishLiveSession:
         if self._maker.sent_text.strip():
             for piece in self._maker.finish():
                 yield piece
+
+    async def _next_event(self) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout_at(self._deadline()) as self._timer:
+                return await self._socket.receive()
+        except TimeoutError:
+            return None
+        finally:
+            self._timer = None
 
     def _sound(self, event: dict[str, Any]) -> list[Piece]:
         data = event.get("audio")
@@ -113,7 +116,7 @@ class FishLiveSession:
 
     def _await(self, what: str) -> None:
         self._awaited = what
-        if self._timer is not None:
+        if self._timer is not None and not self._timer.expired():
             self._timer.reschedule(self._deadline())
 
     def _deadline(self) -> float | None:
@@ -152,7 +155,8 @@ async def open_session(
         await session.start(order)
         yield session
     finally:
-        await _see_closed(socket, response)
+        await socket.close()
+        await response.aclose()
 
 
 async def _upgraded(client: httpx.AsyncClient) -> httpx.Response:
@@ -176,9 +180,3 @@ async def _upgraded(client: httpx.AsyncClient) -> httpx.Response:
     except httpx.HTTPError as error:
         raise EngineFailed(f"Fish Audio did not answer: {error!r}") from error
     raise error_from(response.status_code, response.headers, body[:MAX_REFUSAL_BYTES])
-
-
-async def _see_closed(socket: EventSocket, response: httpx.Response) -> None:
-    with contextlib.suppress(EngineFailed, httpcore.NetworkError):
-        await socket.close()
-    await response.aclose()

@@ -1,6 +1,7 @@
 """One client WebSocket that carries msgpack events, with everything that arrives bounded and checked."""
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Any, NoReturn
 
@@ -27,28 +28,39 @@ class EventSocket:
         self._write_lock = asyncio.Lock()
         self._events: deque[dict[str, Any]] = deque()
         self._message = bytearray()
+        self._ending: EngineFailed | None = None
 
     async def send(self, event: dict[str, Any]) -> None:
-        """Send an event. Raises EngineFailed when the connection is gone."""
+        """Send an event. When the connection is gone it is lost: whoever reads learns why."""
         await self._write(BytesMessage(msgpack.packb(event)))
 
     async def receive(self) -> dict[str, Any]:
-        """Return the next event. Raises EngineFailed when the connection ends or cannot be understood."""
+        """Return the next event. Raises EngineFailed when the connection ends or cannot be understood.
+
+        What came before the end is handed out before the end is told, also when both came in one packet.
+        """
         while not self._events:
-            try:
-                data = await self._stream.read(READ_BYTES)
-                self._connection.receive_data(data or None)
-                for event in self._connection.events():
-                    await self._take(event)
-            except (httpcore.NetworkError, httpcore.TimeoutException) as error:
-                raise EngineFailed(f"Fish Audio's socket broke: {error!r}") from error
-            except wsproto.utilities.ProtocolError as error:
-                raise EngineFailed(f"Fish Audio's socket does not speak WebSocket: {error}") from error
+            if self._ending is not None:
+                raise self._ending
+            await self._read()
         return self._events.popleft()
 
     async def close(self) -> None:
         """Say goodbye; what is still on its way is dropped."""
         await self._write(CloseConnection(1000))
+
+    async def _read(self) -> None:
+        try:
+            data = await self._stream.read(READ_BYTES)
+            self._connection.receive_data(data or None)
+            for event in self._connection.events():
+                await self._take(event)
+        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+            self._ending = EngineFailed(f"Fish Audio's socket broke: {error!r}")
+        except wsproto.utilities.ProtocolError as error:
+            self._ending = EngineFailed(f"Fish Audio's socket does not speak WebSocket: {error}")
+        except EngineFailed as error:
+            self._ending = error
 
     async def _take(self, event: Event) -> None:
         if isinstance(event, Ping):
@@ -64,11 +76,9 @@ class EventSocket:
                 self._events.append(unpack_event(frame))
 
     async def _write(self, event: Event) -> None:
-        try:
+        with contextlib.suppress(httpcore.NetworkError, wsproto.utilities.LocalProtocolError):
             async with self._write_lock:
                 await self._stream.write(self._connection.send(event))
-        except (httpcore.NetworkError, wsproto.utilities.LocalProtocolError) as error:
-            raise EngineFailed(f"Fish Audio's socket is closed: {error!r}") from error
 
 
 def unpack_event(frame: bytes) -> dict[str, Any]:
