@@ -21,17 +21,21 @@ from django.db import connection, connections
 
 DATABASE = "fr02_bench_search"
 ROUNDS = 200
-SYLLABLES = (
-    "ba be bi bo bu ca ce ci co da de di do fa fe fi ga go la le li lo lu ma me mi mo na ne no pa pe pi po"
-    " ra re ri ro sa se si so ta te ti to va ve vi vo za"
-).split()  # noqa: SIM905
-COMMON = (
-    "voix femme homme narration calme jeune français générée podcast douce grave anime histoire publicité radio"
-    " énergique profonde étudiante président comédien journaliste enfant professeur"
-).split()  # noqa: SIM905
+SYLLABLES = """
+    ba be bi bo bu ca ce ci co da de di do fa fe fi ga go la le li lo lu ma me mi mo na ne no pa pe pi po
+    ra re ri ro sa se si so ta te ti to va ve vi vo za
+""".split()  # noqa: SIM905
+COMMON = """
+    voix femme homme narration calme jeune français générée podcast douce grave anime histoire publicité radio
+    énergique profonde étudiante président comédien journaliste enfant professeur
+""".split()  # noqa: SIM905
 LANGUAGES = (
     (["en"] * 30) + (["zh"] * 20) + (["fr"] * 12) + (["es"] * 10) + ["ja", "de", "pt", "ar", "ru", "it"] * 3
 )
+COLUMNS = """
+    public_id engine reference kind state failure visibility title description author_nickname languages tags
+    cover_image sample_url sample_text like_count task_count search_text is_hidden created_at updated_at
+""".split()  # noqa: SIM905
 # What is asked, with the share of the catalogue that the search meets.
 SEARCHES = (
     ("vide", {}),
@@ -65,7 +69,8 @@ def run(rows: int = 1_000_000, rounds: int = ROUNDS) -> dict[str, dict[int, tupl
     _use_own_database()
     _fill(rows)
     print(
-        f"\n| recherche ({rows:,} voix, 10 par page) | page | p50 ms | p95 ms | trouvées |\n|---|---|---|---|---|"
+        f"\n| recherche ({rows:,} voix, 10 par page) | page | p50 ms | p95 ms | trouvées |"
+        "\n|---|---|---|---|---|"
     )
     measured: dict[str, dict[int, tuple[float, float]]] = {}
     for name, asked in SEARCHES:
@@ -104,7 +109,7 @@ def _use_own_database() -> None:
 def _fill(rows: int) -> None:
     from django.core.management import call_command
 
-    from community.services import refresh_index
+    from community.index import refresh_index
 
     call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
@@ -115,11 +120,7 @@ def _fill(rows: int) -> None:
         started = time.monotonic()
         cursor.execute("TRUNCATE voices_voice, community_listing, community_word, community_tier CASCADE")
         indexes = _drop_inverted_indexes(cursor)
-        columns = (
-            "public_id, engine, reference, kind, state, failure, visibility, title, description, author_nickname,"
-            " languages, tags, cover_image, sample_url, sample_text, like_count, task_count, search_text, is_hidden,"
-            " created_at, updated_at"
-        )
+        columns = ", ".join(COLUMNS)
         with cursor.copy(f"COPY voices_voice ({columns}) FROM STDIN") as copy:
             for row in _rows(rows):
                 copy.write_row(row)

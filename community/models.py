@@ -10,6 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from voices.models import Voice
 
+# The top tier holds the most popular 1/64 of the voices, each tier below twice as many, tier 0 all.
+TOP_TIER = 6
+# From this tier up, parts of words are indexed too.
+PARTS_TIER = 4
 # The words and marks of `search_text`, as PostgreSQL's inverted index knows them. It is indexed, not stored.
 LEXEMES = "array_to_tsvector(string_to_array(search_text, ' '))"
 _LEXEMES = Func(Func(F("search_text"), Value(" "), function="string_to_array"), function="array_to_tsvector")
@@ -19,8 +23,7 @@ class Listing(models.Model):
     """A voice that the community shows: one narrow row per public voice, so that searching touches few pages.
 
     Written by triggers on `voices_voice` only (migration 0002): whoever changes a voice, by whatever way,
-    cannot forget it. `tier` says how popular the voice is: 3 for the top 1/64 of all, 2 for the top 1/16, 1
-    for the top quarter. The partial indexes let a common word be answered from the small top of the
+    cannot forget it. The partial indexes of the tiers let a common word be answered from the small top of the
     catalogue (community.search).
     """
 
@@ -37,11 +40,14 @@ class Listing(models.Model):
             models.Index(F("like_count").desc(), F("voice").desc(), name="listing_likes"),
             models.Index(F("created_at").desc(), F("voice").desc(), name="listing_recent"),
             GinIndex(_LEXEMES, name="listing_words"),
-            GinIndex(_LEXEMES, name="listing_words_1", condition=Q(tier__gte=1)),
-            GinIndex(_LEXEMES, name="listing_words_2", condition=Q(tier__gte=2)),
-            GinIndex(_LEXEMES, name="listing_words_3", condition=Q(tier__gte=3)),
+            *(
+                GinIndex(_LEXEMES, name=f"listing_words_{tier}", condition=Q(tier__gte=tier))
+                for tier in range(1, TOP_TIER + 1)
+            ),
             GinIndex(
-                OpClass("search_text", "gin_trgm_ops"), name="listing_trigrams_2", condition=Q(tier__gte=2)
+                OpClass("search_text", "gin_trgm_ops"),
+                name="listing_parts",
+                condition=Q(tier__gte=PARTS_TIER),
             ),
         ]
 
@@ -50,7 +56,7 @@ class Listing(models.Model):
 
 
 class Tier(models.Model):
-    """The least popular voice that still belongs to a tier. Recomputed by `refresh_index`."""
+    """The least popular voice that still belongs to a tier: its limit, drawn by community.index."""
 
     level = models.SmallIntegerField(primary_key=True)
     task_count = models.PositiveBigIntegerField()
@@ -141,6 +147,7 @@ class SyncRun(models.Model):
 
     started_at = models.DateTimeField(_("commencé le"), default=timezone.now)
     finished_at = models.DateTimeField(_("fini le"), null=True)
+    is_narrowed = models.BooleanField(default=False)
     request_count = models.PositiveIntegerField(_("requêtes"), default=0)
     created_count = models.PositiveIntegerField(_("nouvelles"), default=0)
     changed_count = models.PositiveIntegerField(_("modifiées"), default=0)
@@ -166,8 +173,9 @@ class SyncQuery(models.Model):
     language = models.CharField(max_length=16, blank=True)
     tag = models.CharField(max_length=64, blank=True)
     sort_by = models.CharField(max_length=16)
-    title = models.CharField(max_length=16, blank=True)
+    title = models.CharField(max_length=40, blank=True)
     next_page = models.PositiveIntegerField(default=1)
+    is_limited = models.BooleanField(default=False)
     is_done = models.BooleanField(default=False)
 
     class Meta:

@@ -17,11 +17,15 @@ class Progress:
 
     def show(self, done: int, note: str = "") -> None:
         """Draw the state, at most five times a second."""
-        now = time.monotonic()
-        if self.out.isatty() and (now - self.drawn >= EVERY_SECONDS or done == self.total):
-            self.drawn = now
+        if self.is_due or (self.out.isatty() and done == self.total):
+            self.drawn = time.monotonic()
             self.out.write(f"\r{self._line(done, note)}\033[K")
             self.out.flush()
+
+    @property
+    def is_due(self) -> bool:
+        """Say whether somebody is there to see it, and the last drawing is old enough."""
+        return self.out.isatty() and time.monotonic() - self.drawn >= EVERY_SECONDS
 
     def finish(self, done: int, note: str = "") -> None:
         """Write the last state and leave the line."""

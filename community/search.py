@@ -13,7 +13,7 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
-from community.models import LEXEMES
+from community.models import LEXEMES, PARTS_TIER, TOP_TIER
 from community.spelling import corrected
 from fr02.errors import Fr02Error
 from voices.words import language_token, tag_token, words
@@ -22,10 +22,10 @@ COUNT_LIMIT = 1_000
 # Beyond this many voices the whole is estimated by the planner's own count, kept by VACUUM and ANALYZE.
 EXACT_WHOLE_LIMIT = 20_000
 RERANKED = 1_000
-# The tiers that have an index for words and for parts of words, the smallest first; 0 is the whole catalogue.
+# The tiers that have an index for words and for parts of words, the smallest first.
 WIDEST = 0
-WORD_TIERS = (3, 2, 1, WIDEST)
-PART_TIERS = (2, WIDEST)
+WORD_TIERS = tuple(range(TOP_TIER, WIDEST - 1, -1))
+PART_TIERS = (PARTS_TIER, WIDEST)
 STATEMENT_TIMEOUT_MS = 3_000
 SORTS = ("popular", "recent", "likes", "relevance")
 ORDERS = {
@@ -151,8 +151,8 @@ def _narrowest(condition: _Condition, order: str, offset: int, limit: int) -> _H
     top, *wider = condition.tiers
     hits = _hits(condition, top, order, offset, limit)
     for tier in wider:
-        # Each tier holds four times as much as the one above: those that cannot hold enough are not asked.
-        if hits.count < needed and (tier == WIDEST or hits.count * 4 ** (top - tier) >= needed):
+        # Each tier holds twice as much as the one above: those that will not hold enough are not asked.
+        if hits.count < needed and (tier == WIDEST or hits.count * 2 ** (top - tier) >= needed):
             hits, top = _hits(condition, tier, order, offset, limit), tier
     return hits
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from community.services import refresh_index
+from community.index import refresh_index
 from voices.builtin import DEFAULT_STYLE, STYLES
 from voices.models import Voice
 from voices.words import search_text

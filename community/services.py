@@ -1,22 +1,19 @@
-"""What happens in the community: likes, reports, moderation, publishing, the upkeep of the search index."""
+"""What happens in the community: likes, reports, moderation, publishing."""
 
 from collections.abc import Iterable
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from community.models import LEXEMES, Like, Report
+from community.models import Like, Report
 from fr02.errors import Conflict, Forbidden, VoiceNotFound
 from voices.mirror import clean_text
 from voices.models import Voice
 from voices.words import search_text
 
 PUBLISHABLE = (Voice.Kind.BLEND, Voice.Kind.CLONE)
-# A tier's level, the share of the catalogue that it holds, and the least number of voices worth an index of
-# its own.
-TIERS = ((3, 64, 2_000), (2, 16, 8_000), (1, 4, 32_000))
 
 
 @transaction.atomic
@@ -33,6 +30,14 @@ def unlike_voice(*, user_id: int, voice_id: str) -> Voice:
     voice = _lock_public_voice(voice_id)
     count, _rows = Like.objects.filter(user_id=user_id, voice=voice).delete()
     return _change_likes(voice, -1) if count and voice.like_count else voice
+
+
+@transaction.atomic
+def forget_likes(*, user_id: int) -> None:
+    """Take back every like of an account."""
+    liked = Like.objects.filter(user_id=user_id)
+    Voice.objects.filter(likes__in=liked, like_count__gt=0).update(like_count=F("like_count") - 1)
+    liked.delete()
 
 
 @transaction.atomic
@@ -100,63 +105,6 @@ def unpublish_voice(*, user_id: int, voice_id: str) -> Voice:
     """Take an own voice back: others can no longer speak with it. Twice is not an error."""
     voice = _lock_own_voice(user_id, voice_id)
     return _set_visibility(voice, Voice.Visibility.PRIVATE, voice.author_nickname)
-
-
-def refresh_index() -> None:
-    """Put each voice into its tier again and count the words: after large changes, and nightly.
-
-    Between two refreshes new voices get their tier from the limits of the last one, which stays right, only
-    less even.
-    """
-    with transaction.atomic(), connection.cursor() as cursor:
-        # A row written by the old limits after this began would be in the wrong tier.
-        cursor.execute("LOCK TABLE community_listing IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute("SELECT count(*) FROM community_listing")
-        (total,) = cursor.fetchone()
-        cursor.execute("DELETE FROM community_tier")
-        for level, share, least in TIERS:
-            cursor.execute(
-                "INSERT INTO community_tier (level, task_count, voice_id) SELECT %s, task_count, voice_id"
-                " FROM community_listing ORDER BY task_count DESC, voice_id DESC OFFSET %s LIMIT 1",
-                [level, max(0, min(total, max(total // share, least)) - 1)],
-            )
-        cursor.execute(RETIER)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(COUNT_WORDS)
-    _vacuum()
-
-
-RETIER = """
-UPDATE community_listing AS listing SET tier = wanted.tier
-FROM (
-    SELECT voice_id, (
-        SELECT count(*) FROM community_tier
-        WHERE (l.task_count, l.voice_id) >= (community_tier.task_count, community_tier.voice_id)
-    ) AS tier
-    FROM community_listing AS l
-) AS wanted
-WHERE wanted.voice_id = listing.voice_id AND listing.tier <> wanted.tier
-"""
-COUNT_WORDS = f"""
-WITH counted AS (
-    SELECT word, ndoc FROM ts_stat($$SELECT {LEXEMES} FROM community_listing$$)
-    WHERE length(word) BETWEEN 3 AND 32 AND word !~ '^[@#0-9]'
-), gone AS (
-    DELETE FROM community_word WHERE word NOT IN (SELECT word FROM counted)
-)
-INSERT INTO community_word AS known (word, frequency) SELECT word, ndoc FROM counted ORDER BY word
-ON CONFLICT (word) DO UPDATE SET frequency = excluded.frequency WHERE known.frequency <> excluded.frequency
-"""  # noqa: S608
-
-
-def _vacuum() -> None:
-    """Sort new rows into the inverted indexes, let index-only walks trust the pages, tell the planner the
-    numbers.
-    """
-    if connection.in_atomic_block:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM (ANALYZE) community_listing, community_word, voices_voice")
 
 
 def _lock_public_voice(voice_id: str) -> Voice:

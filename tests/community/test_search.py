@@ -3,8 +3,8 @@
 import pytest
 from django.db import connection
 
-from community import search
-from community.services import refresh_index
+from community import index, search
+from community.index import refresh_index
 from voices.models import Voice
 
 URL = "/api/v1/community/models"
@@ -153,7 +153,7 @@ def test_orders(find, make_voice):
 def test_pages_show_each_voice_once_in_every_order(find, make_voice, monkeypatch, sort_by, query):
     _many(make_voice, 120)
     monkeypatch.setattr(search, "COUNT_LIMIT", 20)
-    monkeypatch.setattr("community.services.TIERS", ((3, 64, 5), (2, 16, 15), (1, 4, 50)))
+    monkeypatch.setattr(index, "LEAST_IN_TOP", 2)
     refresh_index()
     seen: list[str] = []
     for page in range(1, 100):
@@ -173,7 +173,7 @@ def test_tiers_give_the_same_pages_as_the_whole(find, make_voice, monkeypatch):
     _many(make_voice, 150)
     expected = [titles(find(search="commune", page=page, page_size=10)) for page in range(1, 17)]
     monkeypatch.setattr(search, "COUNT_LIMIT", 10)
-    monkeypatch.setattr("community.services.TIERS", ((3, 64, 5), (2, 16, 25), (1, 4, 60)))
+    monkeypatch.setattr(index, "LEAST_IN_TOP", 2)
     refresh_index()
     make_voice("Commune neuve", task_count=10_000)
     Voice.objects.filter(title="Commune neuve").update(is_hidden=True)
@@ -245,7 +245,7 @@ def test_no_key_is_refused(client, db):
 
 def test_a_search_that_takes_too_long_is_given_up(client, alice, monkeypatch):
     monkeypatch.setattr(search, "STATEMENT_TIMEOUT_MS", 20)
-    monkeypatch.setattr(search, "LEXEMES", f"(SELECT {search.LEXEMES} FROM pg_sleep(5))")
+    monkeypatch.setattr(search, "LEXEMES", f"(SELECT {search.LEXEMES} FROM pg_sleep(5))")  # noqa: S608
     response = client.get(URL, {"search": "commune"}, headers=alice.headers)
     assert response.status_code == 503
     assert response.json()["code"] == "search_timeout"
