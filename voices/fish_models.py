@@ -80,7 +80,7 @@ def parse_model(entry: object) -> FishModel | None:
     author: dict[str, Any] = found_author if isinstance(found_author, dict) else {}
     return FishModel(
         id=entry["_id"],
-        title=entry["title"],
+        title=clean_text(entry["title"]),
         type=clean_text(entry.get("type")) or "tts",
         description=clean_text(entry.get("description")),
         cover_image=clean_text(entry.get("cover_image")),
