@@ -1,6 +1,7 @@
 """What it costs: ledger, pricing, Stripe, receipts."""
 
 from django.apps import AppConfig
+from django.db import connection
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +17,9 @@ class BillingConfig(AppConfig):
 
 
 def _set_first_prices(**options: object) -> None:
-    from billing.pricing import set_first_prices  # models are not loaded yet when this module is
+    # The models are not loaded yet when this module is.
+    from billing.models import Price
+    from billing.pricing import set_first_prices
 
-    set_first_prices()
+    if Price._meta.db_table in connection.introspection.table_names():
+        set_first_prices()

@@ -17,8 +17,9 @@ OTHER = "other"
 class EuroField(forms.DecimalField):
     """An amount in euros, with a comma or a dot; its value is micro-euros."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(max_digits=8, decimal_places=2, min_value=Decimal(0), localize=True, **options)
+    def __init__(self, *, is_signed: bool = False, **options: Any) -> None:
+        least = None if is_signed else Decimal(0)
+        super().__init__(max_digits=8, decimal_places=2, min_value=least, localize=True, **options)
         self.widget.attrs |= {"inputmode": "decimal", "autocomplete": "off", "size": 8}
 
     def clean(self, value: Any) -> Any:

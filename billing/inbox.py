@@ -69,6 +69,12 @@ def process_event(event_id: str) -> None:
     StripeEvent.objects.filter(pk=event_id).update(processed_at=timezone.now(), refusal=refusal)
 
 
+def process_again(*, event_id: str) -> None:
+    """Work on an event once more, whatever became of it before."""
+    StripeEvent.objects.filter(pk=event_id).update(processed_at=None, refusal="")
+    process_event(event_id)
+
+
 def process_waiting() -> int:
     """Work again on what waits in the inbox, the least tried first. Return how many events were tried."""
     waiting = StripeEvent.objects.filter(processed_at=None).order_by("attempts", "received_at")

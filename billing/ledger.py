@@ -178,6 +178,11 @@ def burn_grants(account_id: int, entry_id: int, amount_micros: int, *, alive_at:
     )
 
 
+def unfreeze_account(*, account_id: int) -> None:
+    """Let an account be used again although a dispute was not won."""
+    Account.objects.filter(pk=account_id).update(is_frozen=False)
+
+
 def expire_grants() -> int:
     """Take what is left of expired grants off their accounts. Return how many accounts were looked at."""
     due = Account.objects.filter(grants_expire_at__lte=timezone.now()).values_list("pk", flat=True)
