@@ -95,7 +95,7 @@ def decode(audio: bytes, *, rate: int, pcm_rate: int | None = None) -> NDArray[n
     """Return mono float32 samples at `rate` Hz of a file, or of raw s16le samples at `pcm_rate` Hz."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     if pcm_rate is None:
-        with av.open(io.BytesIO(audio)) as container:
+        with av.open(io.BytesIO(audio), "r") as container:
             frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
     else:
         samples = np.frombuffer(audio, dtype="<i2").reshape(1, -1)

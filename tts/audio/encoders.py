@@ -97,7 +97,9 @@ class _ContainerEncoder:
         self._container = av.open(
             self._sink, "w", format=container, options={"flush_packets": "1", **options}
         )
-        self._stream = self._container.add_stream(codec, rate=sample_rate)
+        stream = self._container.add_stream(codec, rate=sample_rate)
+        assert isinstance(stream, av.AudioStream)
+        self._stream: av.AudioStream = stream
         self._stream.bit_rate = bit_rate
         self._stream.layout = "mono"
         # frame_size is known once the codec is open: the resampler converts the sample format and cuts

@@ -47,7 +47,7 @@ def pause_after(text: str, *, speed: float) -> float:
     tail = text.rstrip(" \t\u00a0\u202f")
     if tail.endswith("\n"):
         return PAUSES_S["\n"] / speed
-    last = tail.rstrip("\"'»”’)]*_")[-1:]
+    last = tail.rstrip("\"'»”’)]*_ \u00a0\u202f")[-1:]
     return PAUSES_S.get(last, PLAIN_PAUSE_S) / speed
 
 

@@ -13,9 +13,9 @@ from tts.engines.scheduler import FIRST_AUDIO_S, Scheduler, Stream
 
 SAFETY_S = 0.15  # a segment must be there this long before it is needed
 SAFETY_FACTOR = 1.1  # predicted costs are taken this much worse
-MAX_FIRST_WAIT_S = 6.0
+MAX_FIRST_WAIT_S = 8.0
 MAX_STREAMS = 64
-HOLDS_S = (0.0, 0.3, 0.7, 1.2, 2.0, 3.0, 4.5)
+HOLDS_S = (0.0, 0.3, 0.7, 1.2, 2.0, 3.0, 4.5, 6.0, 7.5)
 RETRIES_S = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 45.0, 60.0)
 
 

@@ -1,6 +1,6 @@
 """What every speech engine promises: one order in, encoded pieces out, typed errors."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -71,7 +71,7 @@ class Engine(Protocol):
         """Return the order as this engine will speak it, and what it had to map or ignore."""
         ...
 
-    def stream(self, order: EngineOrder) -> AsyncIterator[Piece]:
+    def stream(self, order: EngineOrder) -> AsyncGenerator[Piece]:
         """Yield the encoded audio as it is made; closing or cancelling the iterator stops the work at once.
 
         Raises EngineBusy, VoiceUnknown and TextNotSpeakable before the first piece only; EngineFailed (or its

@@ -29,6 +29,8 @@ Sound = NDArray[np.float32]
 
 DEFAULT_TEMPERATURE = 0.7
 LIMITS = {"low": Limits(first=28), "balanced": Limits(), "normal": Limits(first=90)}
+# Beside others, shorter segments that hardly grow: the workers change hands more often, so more fit.
+CROWD_LATER, CROWD_GROWTH = 80, 1.2
 CALL_TOKENS = (
     230  # per model call: about 15 s of speech; memory grows with it, and 510 is the model's own limit
 )
@@ -130,7 +132,10 @@ class KokoroEngine:
             self._release(planned.result())
 
     def _admit(self, order: EngineOrder, put: Callable[[Piece | BaseException], None]) -> _Speech:
-        segments = split_text(order.text, LIMITS.get(order.latency, Limits()))
+        limits = LIMITS.get(order.latency, Limits())
+        if self._pool.is_busy:
+            limits = replace(limits, later=CROWD_LATER, growth=CROWD_GROWTH)
+        segments = split_text(order.text, limits)
         speech = _Speech(order, segments, Track(order, segments, put), put)
 
         def attach(stream: Stream) -> None:

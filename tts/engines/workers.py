@@ -9,7 +9,7 @@ from time import monotonic
 from tts.engines import admission
 from tts.engines.scheduler import Job, Pace, Scheduler, StopFlag, Stream
 
-NICENESS = 5  # the event loop, the database and the pages go first
+NICENESS = 2  # the event loop, the database and the pages go first
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,12 @@ class WorkerPool:
             self._start_threads()
             self._changed.notify_all()
             return stream
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether anybody is being spoken to."""
+        with self._changed:
+            return bool(self._scheduler.streams)
 
     def started(self, stream: Stream) -> None:
         """Note that the listener of `stream` has something to hear from now on."""

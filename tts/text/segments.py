@@ -79,10 +79,11 @@ _WHOLE = re.compile(
 
 @dataclass(frozen=True)
 class Limits:
-    """Bound the segments of one text, in characters: the first one, and every later one."""
+    """Bound the segments of one text, in characters: the first, every later one, and how fast they grow."""
 
     first: int = FIRST_CHARS
     later: int = SENTENCE_CHARS
+    growth: float = GROWTH
 
 
 def split_text(text: str, limits: Limits = Limits()) -> list[str]:
@@ -102,7 +103,7 @@ def _segment_end(cuts: "_Cuts", start: int, limits: Limits) -> int:
     if start == 0:
         least, limit = TAIL_CHARS, limits.first
     else:
-        limit = min(limits.later, max(SMALLEST_LIMIT, int(start * GROWTH)))
+        limit = min(limits.later, max(SMALLEST_LIMIT, int(start * limits.growth)))
         least = min(LEAST_CHARS, limit)
     paragraph = cuts.first(PARAGRAPH, start + 1, start + limit)
     if paragraph is not None and not cuts.text[start:paragraph].isspace():

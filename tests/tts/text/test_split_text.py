@@ -26,7 +26,8 @@ PIECES = st.sampled_from(
 LONG = (
     "La plateforme permet aux développeurs français d'intégrer une voix naturelle "
     "dans leurs produits, "
-    "sans attendre et sans abonnement. M. Dupont a payé 1 234,56 € le 12/05/2024 à 15 h 30 ; p. ex. pour un essai. Fin."
+    "sans attendre et sans abonnement. M. Dupont a payé 1 234,56 € le 12/05/2024 à 15 h 30 ; "
+    "p. ex. pour un essai. Fin."
 )
 
 
