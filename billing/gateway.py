@@ -26,11 +26,11 @@ def checkout_origin() -> str:
     return settings.STRIPE_API_BASE or "https://checkout.stripe.com"
 
 
-def create_customer(*, account_id: int, email: str) -> str:
+def create_customer(*, account_id: int, email: str, lost_id: str = "") -> str:
     """Create the Stripe customer of an account, once, and return its id."""
     customer = _client().v1.customers.create(
         {"email": email, "preferred_locales": ["fr"], "metadata": {"account": str(account_id)}},
-        {"idempotency_key": f"customer-{account_id}-{email}"},
+        {"idempotency_key": f"customer-{account_id}-{email}-{lost_id}"},
     )
     return customer.id
 

@@ -5,8 +5,10 @@ come in any order, any number of times, or never. The account and the amount com
 Every function that writes locks the account first, so that there is one order of locks.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+import stripe
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
@@ -53,13 +55,17 @@ def start_top_up(*, user: User, amount_micros: int, saves_card: bool = False) ->
         top_up = TopUp.objects.create(
             account=account, kind=TopUp.Kind.CHECKOUT, amount_micros=amount_micros, is_live=gateway.is_live()
         )
-    session = gateway.create_checkout(
-        top_up_id=str(top_up.pk),
-        customer_id=customer_of(user=user, account=account),
-        amount_micros=amount_micros,
-        saves_card=saves_card,
-        success_url=_return_address(),
-        cancel_url=settings.SITE_URL + reverse("billing-credit"),
+    session = _for_customer(
+        user,
+        account,
+        lambda customer_id: gateway.create_checkout(
+            top_up_id=str(top_up.pk),
+            customer_id=customer_id,
+            amount_micros=amount_micros,
+            saves_card=saves_card,
+            success_url=_return_address(),
+            cancel_url=settings.SITE_URL + reverse("billing-credit"),
+        ),
     )
     TopUp.objects.filter(pk=top_up.pk).update(session_id=session["id"])
     return session["url"]
@@ -70,21 +76,16 @@ def start_card_setup(*, user: User) -> str:
     _require_configuration()
     with transaction.atomic():
         account = ledger.lock_account(user_id=user.pk)
-    session = gateway.create_card_setup(
-        customer_id=customer_of(user=user, account=account),
-        success_url=_return_address(),
-        cancel_url=settings.SITE_URL + reverse("billing-credit"),
+    session = _for_customer(
+        user,
+        account,
+        lambda customer_id: gateway.create_card_setup(
+            customer_id=customer_id,
+            success_url=_return_address(),
+            cancel_url=settings.SITE_URL + reverse("billing-credit"),
+        ),
     )
     return session["url"]
-
-
-def customer_of(*, user: User, account: Account) -> str:
-    """Return the Stripe customer of an account, made at the first need."""
-    if not account.stripe_customer_id:
-        customer_id = gateway.create_customer(account_id=account.pk, email=user.email)
-        Account.objects.filter(pk=account.pk, stripe_customer_id="").update(stripe_customer_id=customer_id)
-        account.refresh_from_db(fields=["stripe_customer_id"])
-    return account.stripe_customer_id
 
 
 def check_amount(amount_micros: int) -> None:
@@ -341,6 +342,21 @@ def _save_card(customer_id: str | None, method: dict[str, Any] | None) -> None:
             "stopped_because": "",
         },
     )
+
+
+def _for_customer(user: User, account: Account, call: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Call Stripe for the account's customer, made at the first need and again when Stripe has lost it."""
+    if account.stripe_customer_id:
+        try:
+            return call(account.stripe_customer_id)
+        except stripe.InvalidRequestError as error:
+            if error.code != "resource_missing":
+                raise
+    customer_id = gateway.create_customer(
+        account_id=account.pk, email=user.email, lost_id=account.stripe_customer_id
+    )
+    Account.objects.filter(pk=account.pk).update(stripe_customer_id=customer_id)
+    return call(customer_id)
 
 
 def _require_configuration() -> None:
