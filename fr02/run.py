@@ -6,7 +6,9 @@ Standard library and the setup modules only: what needs Django runs in processes
 import ctypes
 import http.client
 import json
+import os
 import re
+import secrets
 import shlex
 import signal
 import socket
@@ -58,6 +60,49 @@ def programs(port: int) -> list[Program]:
     ]
 
 
+def stand_ins(port: int) -> list[Program]:
+    """Return the stand-ins that were asked for (`make run FISH=stand-in STRIPE=stand-in`); point FR02 at them."""
+    chosen = (("FISH", fish_stand_in), ("STRIPE", stripe_stand_in))
+    return [program(port) for name, program in chosen if is_stand_in_wanted(name)]
+
+
+def is_stand_in_wanted(name: str) -> bool:
+    """Tell whether the variable asks for a stand-in; another word is refused."""
+    wanted = env.text(f"FR02_{name}")
+    if wanted not in ("", "stand-in"):
+        raise SetupError(f"{name} ne connaît que «\u202fstand-in\u202f», pas «\u202f{wanted}\u202f».")
+    return bool(wanted)
+
+
+def fish_stand_in(port: int) -> Program:
+    """Return the stand-in for Fish Audio, FR02 being on `port`."""
+    own = free_port()
+    os.environ |= {"FISH_API_KEY": "stand-in", "FISH_BASE_URL": f"http://{HOST}:{own}"}
+    return Program(
+        "Le faux Fish Audio", "fish.log", [sys.executable, "-m", "tests.fish_stand_in", "--port", str(own)]
+    )
+
+
+def stripe_stand_in(port: int) -> Program:
+    """Return the stand-in for Stripe, whose webhooks come to `port`."""
+    own, secret = free_port(), f"whsec_{secrets.token_hex(16)}"
+    os.environ |= {
+        "STRIPE_SECRET_KEY": "sk_test_banc",
+        "STRIPE_WEBHOOK_SECRETS": secret,
+        "STRIPE_API_BASE": f"http://{HOST}:{own}",
+    }
+    webhook = f"http://localhost:{port}/stripe/webhook"
+    command = [sys.executable, "-m", "tests.stripe_stand_in", "--port", str(own)]
+    return Program("Le faux Stripe", "stripe.log", [*command, "--webhook", webhook, "--secret", secret])
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 def main() -> int:
     """Start everything, welcome, and watch until Ctrl-C (status 0) or until a part fails (status 1)."""
     var_dir = env.path("FR02_VAR_DIR", BASE_DIR / "var")
@@ -66,11 +111,12 @@ def main() -> int:
     running: list[tuple[Program, subprocess.Popen[bytes]]] = []
     try:
         port = check_port()
+        extra = stand_ins(port)
         start_database(var_dir)
         assets.ensure_model(var_dir)
         account = prepare_database(var_dir)
         say("Démarrage du serveur…")
-        running += ((program, start(program, var_dir)) for program in programs(port))
+        running += ((program, start(program, var_dir)) for program in extra + programs(port))
         wait_until_ready(port, running, var_dir)
         welcome(port, account)
         watch(running, var_dir)
