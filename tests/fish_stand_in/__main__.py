@@ -36,7 +36,7 @@ def local_speaker() -> Speaker:
 
 async def _listen(app: App, port: int) -> None:
     server = await serve(app, port=port)
-    print(f"Fish Audio stand-in on http://127.0.0.1:{port}", flush=True)
+    print(f"Faux Fish Audio\u00a0: http://127.0.0.1:{port}", flush=True)
     async with server:
         await server.serve_forever()
 

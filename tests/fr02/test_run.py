@@ -206,6 +206,23 @@ def test_ordinary_user(make_run: Callable[..., Run], clone: Path) -> None:
         assert_all_gone(parts, command.port)
 
 
+def test_stand_in_of_fish_audio(make_run: Callable[..., Run], clone: Path) -> None:
+    fr02 = make_run(FISH="stand-in")
+    stand_in = fr02.part("tests.fish_stand_in")
+    parts = [*fr02.parts(), server_of(clone / "var")]
+
+    assert httpx.get(f"http://127.0.0.1:{stand_in.cmdline()[-1]}/model").json()["items"]
+    os.killpg(fr02.process.pid, signal.SIGINT)
+
+    fr02.wait()
+    assert_all_gone(parts, fr02.port)
+    assert "Traceback" not in fr02.said()
+
+
+def test_stand_in_that_nobody_knows() -> None:
+    assert fails(FR02_FISH="autre") == "FISH ne connaît que «\u202fstand-in\u202f», pas «\u202fautre\u202f»."
+
+
 def test_port_in_use() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
