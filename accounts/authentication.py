@@ -50,7 +50,7 @@ class PortalAuthentication(SessionAuthentication):
     def enforce_csrf(self, request: Request | HttpRequest) -> None:
         # Django's own request: REST framework's would parse the body in search of a form's token.
         try:
-            super().enforce_csrf(getattr(request, "_request", request))
+            super().enforce_csrf(getattr(request, "_request", request))  # type: ignore[arg-type]
         except PermissionDenied as error:
             raise Forbidden() from error
 
@@ -84,3 +84,10 @@ class PortalScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who sends an authenticated REST request."""
+    caller: Any = request.auth
+    assert isinstance(caller, Caller)
+    return caller

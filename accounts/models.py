@@ -50,9 +50,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self) -> "ApiKeyQuerySet":
         """Keep the keys that open: neither revoked nor expired, of an active account."""
         now = timezone.now()
-        return self.filter(
-            Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True
-        )
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None, user__is_active=True)
 
     def for_listing(self) -> "ApiKeyQuerySet":
         """Put what still opens first, the newest before the older; keep at most a hundred."""
@@ -63,7 +61,9 @@ class ApiKey(models.Model):
     """A secret that speaks for an account. Only its HMAC is kept; the secret is shown once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys", verbose_name=_("compte"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_keys", verbose_name=_("compte")
+    )
     name = models.CharField(_("nom"), max_length=80)
     hint = models.CharField(_("indice"), max_length=24)
     digest = models.BinaryField(max_length=32, unique=True)

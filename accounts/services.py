@@ -35,7 +35,9 @@ def create_api_key(*, user: User, name: str, expires_at: datetime | None = None)
     """Create a key and return it with its secret, which nothing can show again."""
     name = name.strip()
     if not name or len(name) > 80:
-        raise InvalidRequest(_("Donnez à la clé un nom de 1 à 80 caractères."), pointers=[("/name", _("1 à 80 caractères."))])
+        raise InvalidRequest(
+            _("Donnez à la clé un nom de 1 à 80 caractères."), pointers=[("/name", _("1 à 80 caractères."))]
+        )
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidRequest(
             _("La date d’expiration doit être dans le futur."), pointers=[("/expires_at", _("Date passée."))]
@@ -43,7 +45,9 @@ def create_api_key(*, user: User, name: str, expires_at: datetime | None = None)
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if user.api_keys.filter(revoked_at=None).count() >= KEYS_PER_ACCOUNT:
-            raise InvalidRequest(_("Vous avez déjà {count} clés. Révoquez-en une.").format(count=KEYS_PER_ACCOUNT))
+            raise InvalidRequest(
+                _("Vous avez déjà {count} clés. Révoquez-en une.").format(count=KEYS_PER_ACCOUNT)
+            )
         raw = keys.generate_key()
         key = ApiKey.objects.create(
             user=user,

@@ -1,6 +1,7 @@
 """A database of its own for a measurement, beside the one that is used."""
 
 import os
+from typing import Any
 
 import django
 import psycopg
@@ -16,10 +17,14 @@ def use_own_database(name: str) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fr02.settings")
     from django.conf import settings
 
-    database = settings.DATABASES["default"]
+    database: dict[str, Any] = settings.DATABASES["default"]
     with psycopg.connect(
-        host=database["HOST"], port=database["PORT"] or None, user=database["USER"], password=database["PASSWORD"],
-        dbname="postgres", autocommit=True,
+        host=database["HOST"],
+        port=database["PORT"] or None,
+        user=database["USER"],
+        password=database["PASSWORD"],
+        dbname="postgres",
+        autocommit=True,
     ) as connection:
         exists = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if not exists:

@@ -7,15 +7,16 @@ embedded one. The bare model is called for the same segments, one after the othe
 
 import json
 import statistics
-import sys
 import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 from django.conf import settings
 from httpx_ws import WebSocketDisconnect, connect_ws
+from wsproto.events import BytesMessage
 
 from bench.place import use_own_database
 from tests.servers import Server, start_server
@@ -77,7 +78,9 @@ def measure(server: Server, key: str) -> None:
     print(f"  modèle nu, même premier segment   {median['2000 bare first segment']:.3f}")
     print(f"  total par la WebSocket            {median['2000 server total']:.2f}")
     print(f"  modèle nu, mêmes segments, 2 fils {median['2000 bare total']:.2f}")
-    print(f"  rapport serveur / modèle nu       {median['2000 server total'] / median['2000 bare total']:.2f}")
+    print(
+        f"  rapport serveur / modèle nu       {median['2000 server total'] / median['2000 bare total']:.2f}"
+    )
     print(f"  son produit                       {median['2000 sound']:.1f}")
     _measure_listeners(server, key)
 
@@ -85,7 +88,9 @@ def measure(server: Server, key: str) -> None:
 def _measure_listeners(server: Server, key: str) -> None:
     """Print what several simultaneous listeners hear, and how long a list takes meanwhile."""
     results: list[str] = []
-    threads = [threading.Thread(target=_play, args=(server.url, key, LONG[:600], results)) for _ in range(LISTENERS)]
+    threads = [
+        threading.Thread(target=_play, args=(server.url, key, LONG[:600], results)) for _ in range(LISTENERS)
+    ]
     for thread in threads:
         thread.start()
     waits = []
@@ -97,7 +102,8 @@ def _measure_listeners(server: Server, key: str) -> None:
     waits.sort()
     print(f"{LISTENERS} écoutes simultanées de 600 caractères")
     print("\n".join(f"  {result}" for result in sorted(results)))
-    print(f"  liste des voix pendant ce temps   p50 {waits[len(waits) // 2]:.0f} ms, p95 {waits[len(waits) * 95 // 100]:.0f} ms")
+    p50, p95 = waits[len(waits) // 2], waits[len(waits) * 95 // 100]
+    print(f"  liste des voix pendant ce temps   p50 {p50:.0f} ms, p95 {p95:.0f} ms")
 
 
 class _BareModel:
@@ -127,41 +133,44 @@ class _BareModel:
 
 def _listen(url: str, key: str, text: str) -> tuple[float, float, float]:
     """Return the seconds to the first byte and to the close, and the seconds of sound."""
-    size, first = 0, 0.0
-    with httpx.Client(base_url=url, timeout=60) as client:
-        started = time.perf_counter()
-        with connect_ws("/api/v1/tts/stream", client, headers={"X-API-Key": key}) as socket:
-            socket.send_text(json.dumps({"text": text, "format": "pcm"}))
-            try:
-                while True:
-                    size += len(socket.receive_bytes(timeout=120))
-                    first = first or time.perf_counter() - started
-            except WebSocketDisconnect as closed:
-                assert closed.code == 1000, closed
-        return first, time.perf_counter() - started, size / 48_000
+    arrivals, code, started = _hear(url, key, text)
+    if code != 1000:
+        raise RuntimeError(f"the socket closed with {code}")
+    return (
+        arrivals[0][0] - started,
+        time.perf_counter() - started,
+        sum(size for _at, size in arrivals) / 48_000,
+    )
 
 
 def _play(url: str, key: str, text: str, results: list[str]) -> None:
     """Note the first sound and the longest silence of a listener who plays as it arrives."""
-    started, played_until, first, stall = time.perf_counter(), 0.0, 0.0, 0.0
-    with httpx.Client(base_url=url, timeout=60) as client:
-        with connect_ws("/api/v1/tts/stream", client, headers={"X-API-Key": key}) as socket:
-            socket.send_text(json.dumps({"text": text, "format": "pcm"}))
-            try:
-                while True:
-                    data = socket.receive_bytes(timeout=120)
-                    now = time.perf_counter()
-                    if first:
-                        stall = max(stall, now - played_until)
-                    else:
-                        first, played_until = now - started, now
-                    played_until = max(played_until, now) + len(data) / 48_000
-            except Exception as end:
-                code = getattr(end, "code", None)
-    if code == 1000:
-        results.append(f"premier son {first:.2f} s, plus long silence {max(0.0, stall):.2f} s")
-    else:
+    arrivals, code, started = _hear(url, key, text)
+    if code != 1000:
         results.append(f"refusée en {time.perf_counter() - started:.2f} s")
+        return
+    played_until, silence = arrivals[0][0], 0.0
+    for at, size in arrivals:
+        silence = max(silence, at - played_until)
+        played_until = max(played_until, at) + size / 48_000
+    results.append(f"premier son {arrivals[0][0] - started:.2f} s, plus long silence {silence:.2f} s")
+
+
+def _hear(url: str, key: str, text: str) -> tuple[list[tuple[float, int]], int, float]:
+    """Return when each frame came and its bytes, the close code, and when it was asked for."""
+    arrivals: list[tuple[float, int]] = []
+    client = httpx.Client(base_url=url, timeout=60)
+    started = time.perf_counter()
+    socket: Any
+    with client, connect_ws("/api/v1/tts/stream", client, headers={"X-API-Key": key}) as socket:
+        socket.send_text(json.dumps({"text": text, "format": "pcm"}))
+        while True:
+            try:
+                event = socket.receive(timeout=120)
+            except WebSocketDisconnect as closed:
+                return arrivals, closed.code, started
+            if isinstance(event, BytesMessage):
+                arrivals.append((time.perf_counter(), len(event.data)))
 
 
 def _key() -> str:
@@ -174,4 +183,4 @@ def _key() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

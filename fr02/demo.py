@@ -22,5 +22,7 @@ def create_demo_account() -> tuple[User, str | None, str | None]:
     user = create_verified_user(email=settings.DEMO_EMAIL, password=password)
     _key, raw = create_api_key(user=user, name=_("Démonstration"))
     ensure_starter_voice(user_id=user.pk)
-    grant_credit(user_id=user.pk, amount_micros=settings.DEMO_CREDIT_MICROS, reason=_("Crédit de démonstration"))
+    grant_credit(
+        user_id=user.pk, amount_micros=settings.DEMO_CREDIT_MICROS, reason=_("Crédit de démonstration")
+    )
     return user, password, raw

@@ -224,13 +224,13 @@ def _pointers(detail: Any, path: str = "") -> list[tuple[str, str]]:
 class AnyAccept(BaseContentNegotiation):
     """Answer JSON whatever the client says it accepts: SDKs ask for octet streams and would get 406."""
 
-    def select_parser(self, request, parsers):  # type: ignore[no-untyped-def]
+    def select_parser(self, request, parsers):
         for parser in parsers:
             if request.content_type.startswith(parser.media_type.split("/*")[0]):
                 return parser
         return None
 
-    def select_renderer(self, request, renderers, format_suffix=None):  # type: ignore[no-untyped-def]
+    def select_renderer(self, request, renderers, format_suffix=None):
         return renderers[0], renderers[0].media_type
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -51,7 +52,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings: None, request: py
     """Drop the test database of a run that was killed, whatever still holds it."""
     if request.config.getoption("reuse_db"):
         return
-    database = project_settings.DATABASES["default"]
+    database: Any = project_settings.DATABASES["default"]
     name = database["TEST"]["NAME"] or f"test_{database['NAME']}"
     with psycopg.connect(project_settings.DATABASE_URL, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -10,7 +10,17 @@ from tts.models import Generation
 
 @admin.register(Generation)
 class GenerationAdmin(ModelAdmin):
-    list_display = ["created_at", "user", "voice_title", "engine", "source", "status", "characters", "cost_micros", "duration_ms"]
+    list_display = [
+        "created_at",
+        "user",
+        "voice_title",
+        "engine",
+        "source",
+        "status",
+        "characters",
+        "cost_micros",
+        "duration_ms",
+    ]
     list_filter = ["status", "engine", "source", "format", "created_at"]
     search_fields = ["=id", "user__email", "voice_title"]
     list_select_related = ["user"]

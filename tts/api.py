@@ -1,7 +1,7 @@
 """The REST doors of speech: synthesis, quote, history, subtitles, stream tickets."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.conf import settings
@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.authentication import PortalAuthentication, authenticate
-from accounts.services import Caller, create_stream_ticket
+from accounts.authentication import PortalAuthentication, authenticate, caller_of
+from accounts.services import create_stream_ticket
 from billing.pricing import price_micros
 from billing.services import credit_of
 from fr02 import errors
@@ -84,7 +84,7 @@ class QuoteView(APIView):
         responses=serializers.QuoteSerializer,
     )
     def post(self, request: Request) -> Response:
-        caller: Caller = request.auth
+        caller = caller_of(request)
         speech = parse_speech_request(request.data, text_limit=settings.TEXT_LIMIT_SOCKET)
         voice = resolve_voice(user_id=caller.user_id, voice_id=speech.voice_id)
         cost_micros = price_micros(engine=voice.engine, characters=speech.characters)
@@ -95,7 +95,9 @@ class QuoteView(APIView):
                 "engine": voice.engine,
                 "characters": speech.characters,
                 "cost_micros": cost_micros,
-                "estimated_duration_ms": round(speech.characters / CHARACTERS_PER_SECOND / speech.speed * 1000),
+                "estimated_duration_ms": round(
+                    speech.characters / CHARACTERS_PER_SECOND / speech.speed * 1000
+                ),
                 "available_micros": available_micros,
                 "balance_after_micros": available_micros - cost_micros,
             }
@@ -108,7 +110,10 @@ class StreamTokenView(APIView):
     authentication_classes = [PortalAuthentication]
 
     @extend_schema(
-        operation_id="tts_stream_token", summary="Ticket de WebSocket", request=None, responses=serializers.TicketSerializer
+        operation_id="tts_stream_token",
+        summary="Ticket de WebSocket",
+        request=None,
+        responses=serializers.TicketSerializer,
     )
     def post(self, request: Request) -> Response:
         ticket = create_stream_ticket(user=request.user)  # type: ignore[arg-type]
@@ -125,7 +130,9 @@ class HistoryView(APIView):
         responses=serializers.HistorySerializer,
     )
     def get(self, request: Request) -> Response:
-        return Response(history.page_of(request.auth.user_id, history.parse_query(request.query_params)))
+        return Response(
+            history.page_of(caller_of(request).user_id, history.parse_query(request.query_params))
+        )
 
 
 class HistoryItemView(APIView):
@@ -133,11 +140,11 @@ class HistoryItemView(APIView):
 
     @extend_schema(operation_id="tts_history_get", responses=serializers.HistoryItemSerializer)
     def get(self, request: Request, generation_id: uuid.UUID) -> Response:
-        return Response(history.item(history.find(request.auth.user_id, generation_id)))
+        return Response(history.item(history.find(caller_of(request).user_id, generation_id)))
 
     @extend_schema(operation_id="tts_history_delete", responses={204: None})
     def delete(self, request: Request, generation_id: uuid.UUID) -> Response:
-        delete_generation(user_id=request.auth.user_id, generation_id=generation_id)
+        delete_generation(user_id=caller_of(request).user_id, generation_id=generation_id)
         return Response(status=204)
 
 
@@ -146,9 +153,11 @@ class SubtitlesView(APIView):
 
     @extend_schema(operation_id="tts_subtitles", responses={(200, "text/vtt"): str})
     def get(self, request: Request, generation_id: uuid.UUID, kind: str) -> HttpResponse:
-        generation = history.find(request.auth.user_id, generation_id)
+        generation = history.find(caller_of(request).user_id, generation_id)
         content_type = {"srt": "application/x-subrip", "vtt": "text/vtt"}[kind]
-        return HttpResponse(history.subtitles(generation, kind), content_type=f"{content_type}; charset=utf-8")
+        return HttpResponse(
+            history.subtitles(generation, kind), content_type=f"{content_type}; charset=utf-8"
+        )
 
 
 async def _answer(synthesis: Synthesis) -> HttpResponse:
@@ -177,7 +186,7 @@ async def _replay(generation: Generation, wants_audio: bool) -> HttpResponseBase
     return JsonResponse(fresh, json_dumps_params={"ensure_ascii": False})
 
 
-def _audio_response(generation: Generation, audio: AsyncIterator[bytes]) -> StreamingHttpResponse:
+def _audio_response(generation: Generation, audio: AsyncGenerator[bytes]) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         audio,
         content_type=CONTENT_TYPES[f".{generation.format}"],
@@ -197,19 +206,19 @@ def full_price_micros(generation: Generation) -> int:
     """Return what the whole text costs, delivered to its end."""
     if generation.status == Generation.Status.DONE:
         return generation.cost_micros
-    return generation.hold.amount_micros if generation.hold else 0
+    return generation.hold.amount_micros
 
 
-async def _with_first(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _with_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     try:
         yield first
         async for data in rest:
             yield data
     finally:
-        await rest.aclose()  # type: ignore[attr-defined]
+        await rest.aclose()
 
 
-async def _stored(generation: Generation) -> AsyncIterator[bytes]:
+async def _stored(generation: Generation) -> AsyncGenerator[bytes]:
     file = await in_thread(storages["default"].open, generation.audio_name)
     try:
         while data := await in_thread(file.read, REPLAY_CHUNK_BYTES):

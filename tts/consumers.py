@@ -1,8 +1,8 @@
 """`WS /api/v1/tts/stream`: one JSON message in, audio out while it is made, then close 1000.
 
-Binary frames only before the close: the page's script stops at the first text frame and saves nothing. An error after the
-upgrade is one JSON text frame and a close code (api.md). The synthesis runs in its own task, so that a client who leaves is
-noticed at once.
+Binary frames only before the close: the page's script stops at the first text frame and saves nothing. An error after
+the upgrade is one JSON text frame and a close code (api.md). The synthesis runs in its own task, so that a client who
+leaves is noticed at once.
 """
 
 import asyncio
@@ -116,7 +116,9 @@ class SpeechConsumer(AsyncWebsocketConsumer):
         await self.refuse(error)
 
     async def _authenticate(self) -> Caller:
-        headers = {name.decode("latin-1").title(): value.decode("latin-1") for name, value in self.scope["headers"]}
+        headers = {
+            name.decode("latin-1").title(): value.decode("latin-1") for name, value in self.scope["headers"]
+        }
         _check_origin(headers)
         key = key_from_headers({"X-API-Key": headers.get("X-Api-Key", ""), **headers})
         if key is not None:

@@ -7,7 +7,7 @@ a few words may be heard twice, none is missing. Each engine is paid for the cha
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from django.conf import settings
@@ -24,12 +24,12 @@ _SENTENCE_END = re.compile(r"[.!?…]+[»”\"')\]]*\s+|\n+")
 
 async def stream_with_failover(
     order: EngineOrder, engine_name: str, *, may_fail_over: bool
-) -> AsyncIterator[tuple[str, Piece]]:
+) -> AsyncGenerator[tuple[str, Piece]]:
     """Yield (engine name, piece) until the whole text is spoken. Raises the engine's error when nobody may step in."""
     last = Piece(b"", characters=0, duration_ms=0)
     has_sound = False
     try:
-        async with contextlib.aclosing(engine_named(engine_name).stream(order)) as pieces:  # type: ignore[type-var]
+        async with contextlib.aclosing(engine_named(engine_name).stream(order)) as pieces:
             async for piece in pieces:
                 last, has_sound = piece, has_sound or bool(piece.data)
                 yield engine_name, piece
@@ -37,7 +37,13 @@ async def stream_with_failover(
     except (EngineBusy, EngineFailed, EngineTimeout) as error:
         if not may_fail_over:
             raise
-        logger.warning("engine %s failed after %d characters, %s steps in: %s", engine_name, last.characters, LOCAL, error)
+        logger.warning(
+            "engine %s failed after %d characters, %s steps in: %s",
+            engine_name,
+            last.characters,
+            LOCAL,
+            error,
+        )
     start = sentence_start(order.text, last.characters)
     async with contextlib.aclosing(_rest(order, start)) as rest:
         skip = HEADER_BYTES if has_sound and order.format == "wav" else 0
@@ -46,11 +52,11 @@ async def stream_with_failover(
             yield LOCAL, _moved(replace(piece, data=data), start, last)
 
 
-async def _rest(order: EngineOrder, start: int) -> AsyncIterator[Piece]:
+async def _rest(order: EngineOrder, start: int) -> AsyncGenerator[Piece]:
     local = engine_named(LOCAL)
     voice = {"styles": [[settings.KOKORO_DEFAULT_VOICE, 1.0]], "language": "fr-fr"}
     local_order, _warnings = local.check(replace(order, text=order.text[start:], voice_ref=voice))
-    async with contextlib.aclosing(local.stream(local_order)) as pieces:  # type: ignore[type-var]
+    async with contextlib.aclosing(local.stream(local_order)) as pieces:
         async for piece in pieces:
             yield piece
 

@@ -140,7 +140,11 @@ def subtitles(generation: Generation, kind: str) -> str:
         words = segment["text"].strip()
         if words:
             # Markup of the formats cannot come from the text.
-            words = words.replace("&", "&amp;").replace("<", "&lt;").replace("-->", "→") if kind == "vtt" else words
+            words = (
+                words.replace("&", "&amp;").replace("<", "&lt;").replace("-->", "→")
+                if kind == "vtt"
+                else words
+            )
             span = f"{_clock(segment['start_ms'], comma)} --> {_clock(segment['end_ms'], comma)}"
             cues.append(f"{number}\n{span}\n{' '.join(words.split())}\n")
     return ("WEBVTT\n\n" if kind == "vtt" else "") + "\n".join(cues)
@@ -177,7 +181,7 @@ def _moment(params: Mapping[str, str], name: str) -> datetime | None:
         if moment := parse_datetime(raw.replace(" ", "+")):
             return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
         if day := parse_date(raw):
-            return timezone.make_aware(datetime(day.year, day.month, day.day))
+            return datetime(day.year, day.month, day.day, tzinfo=timezone.get_current_timezone())
     except (ValueError, OverflowError):
         pass
     detail = _("Une date ISO 8601 est attendue, par exemple 2026-11-22 ou 2026-11-22T15:30:00Z.")

@@ -50,7 +50,9 @@ async def find_result(user_id: int, key: str, fingerprint: str) -> Generation | 
         if found.status == Generation.Status.DONE and (found.response is not None or _is_settled(found)):
             return found
         await asyncio.sleep(POLL_SECONDS)
-    raise Conflict(_("La première requête avec cette clé d’idempotence n’est pas encore finie."), retry_after_s=5)
+    raise Conflict(
+        _("La première requête avec cette clé d’idempotence n’est pas encore finie."), retry_after_s=5
+    )
 
 
 def _is_settled(generation: Generation) -> bool:

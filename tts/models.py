@@ -33,11 +33,13 @@ class Generation(models.Model):
         PORTAL = "portal", _("portail")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="generations", verbose_name=_("compte"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="generations", verbose_name=_("compte")
+    )
     api_key = models.ForeignKey(ApiKey, models.SET_NULL, null=True, blank=True, verbose_name=_("clé d’API"))
     voice = models.ForeignKey(Voice, models.SET_NULL, null=True, verbose_name=_("voix"))
     voice_title = models.CharField(_("titre de la voix"), max_length=200)
-    hold = models.OneToOneField(Hold, models.PROTECT, related_name="generation", null=True)
+    hold = models.OneToOneField(Hold, models.PROTECT, related_name="generation")
     engine = models.CharField(_("moteur"), max_length=16)
     source = models.CharField(_("origine"), max_length=16, choices=Source)
     status = models.CharField(_("état"), max_length=16, choices=Status, default=Status.PENDING)

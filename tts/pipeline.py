@@ -12,7 +12,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import asdict
 from typing import Any
 
@@ -58,7 +58,7 @@ class Synthesis:
         self.balance_micros = 0
         self.is_stored = False
 
-    async def stream(self, *, is_live: bool = True) -> AsyncIterator[bytes]:
+    async def stream(self, *, is_live: bool = True) -> AsyncGenerator[bytes]:
         """Yield the audio as it is made.
 
         Live audio counts as delivered piece by piece; otherwise all of it counts once the file is stored, because
@@ -66,7 +66,7 @@ class Synthesis:
         """
         status, failure = Generation.Status.PARTIAL, "client_left"
         started = checkpointed = time.monotonic()
-        spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)
+        spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  `_finish` closes it, even after a cancellation
         pieces = stream_with_failover(self.order, self.generation.engine, may_fail_over=self.may_fail_over)
         try:
             async with contextlib.aclosing(pieces):
@@ -80,7 +80,9 @@ class Synthesis:
                     if time.monotonic() - checkpointed > CHECKPOINT_SECONDS:
                         checkpointed = time.monotonic()
                         delivered = self.delivery if is_live else Delivery()
-                        await in_database(checkpoint_generation, generation=self.generation, delivery=delivered)
+                        await in_database(
+                            checkpoint_generation, generation=self.generation, delivery=delivered
+                        )
             status, failure = Generation.Status.DONE, ""
         except base.EngineError as error:
             refusal = translate(error)
@@ -104,7 +106,9 @@ class Synthesis:
         self.delivery.size += len(piece.data)
         if piece.segment:
             self.delivery.segments.append(asdict(piece.segment))
-        if engine != self.generation.engine and not any(w["code"] == "failover" for w in self.delivery.warnings):
+        if engine != self.generation.engine and not any(
+            w["code"] == "failover" for w in self.delivery.warnings
+        ):
             detail = _("Le moteur en ligne a échoué : la suite est dite par le moteur local.")
             self.delivery.warnings.append({"code": "failover", "detail": detail})
 
@@ -114,7 +118,10 @@ class Synthesis:
             if self.delivery.size and (is_live or status == Generation.Status.DONE):
                 self.is_stored = await in_thread(_store, self.generation, spool)
         if not is_live and not self.is_stored:
-            status, failure = Generation.Status.FAILED, failure if status != Generation.Status.DONE else "storage_error"
+            status, failure = (
+                Generation.Status.FAILED,
+                failure if status != Generation.Status.DONE else "storage_error",
+            )
             self.delivery = Delivery(warnings=self.delivery.warnings)
         if not self.delivery.total_characters and status != Generation.Status.DONE:
             status = Generation.Status.FAILED

@@ -39,11 +39,19 @@ PARAMETERS = (
     Parameter("speed", "float", 1.0, gettext_lazy("Vitesse (0.5 – 2.0)"), minimum=0.5, maximum=2.0),
     Parameter("volume", "float", 0.0, gettext_lazy("Volume dB (-20 à +20)"), minimum=-20, maximum=20),
     Parameter("temperature", "float", 0.7, gettext_lazy("Variabilité (0.1 – 1.5)"), minimum=0.1, maximum=1.5),
-    Parameter("latency", "string", "balanced", gettext_lazy("normal, balanced, low"), ("normal", "balanced", "low")),
+    Parameter(
+        "latency", "string", "balanced", gettext_lazy("normal, balanced, low"), ("normal", "balanced", "low")
+    ),
 )
 # What the page's table leaves out: choices that only some callers make.
 EXTRA_PARAMETERS = (
-    Parameter("fallback", "string", None, gettext_lazy("« local » : si le moteur en ligne échoue, la suite est dite par le moteur local."), ("local",)),
+    Parameter(
+        "fallback",
+        "string",
+        None,
+        gettext_lazy("« local » : si le moteur en ligne échoue, la suite est dite par le moteur local."),
+        ("local",),
+    ),
 )
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS + EXTRA_PARAMETERS}
 
@@ -89,12 +97,15 @@ def parse_speech_request(data: Any, *, text_limit: int) -> SpeechRequest:
 def too_long(limit: int) -> TextTooLong:
     """Return the refusal of a long text: it says the limit and what to use instead."""
     advice = (
-        _("Utilisez la WebSocket /api/v1/tts/stream, qui accepte {limit} caractères.").format(limit=settings.TEXT_LIMIT_SOCKET)
+        _("Utilisez la WebSocket /api/v1/tts/stream, qui accepte {limit} caractères.").format(
+            limit=settings.TEXT_LIMIT_SOCKET
+        )
         if limit < settings.TEXT_LIMIT_SOCKET
         else _("Découpez-le en plusieurs demandes.")
     )
     return TextTooLong(
-        _("Le texte dépasse {limit} caractères. {advice}").format(limit=limit, advice=advice), limit_characters=limit
+        _("Le texte dépasse {limit} caractères. {advice}").format(limit=limit, advice=advice),
+        limit_characters=limit,
     )
 
 

@@ -82,7 +82,7 @@ class HistoryItemSerializer(rest.Serializer):
     status = rest.ChoiceField(choices=Generation.Status.values)
     failure = rest.CharField(allow_null=True)
     warnings = WarningSerializer(many=True)
-    source = rest.CharField()
+    source = rest.CharField()  # type: ignore[assignment]
     audio_url = rest.URLField(allow_null=True)
     audio_url_expires_at = rest.DateTimeField(allow_null=True)
     created_at = rest.DateTimeField()
@@ -121,4 +121,4 @@ class ProblemSerializer(rest.Serializer):
     detail = rest.CharField()
     code = rest.CharField()
     request_id = rest.CharField()
-    errors = ProblemPointerSerializer(many=True, required=False)
+    errors = ProblemPointerSerializer(many=True, required=False)  # type: ignore[assignment]

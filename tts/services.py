@@ -8,6 +8,7 @@ from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from procrastinate.contrib.django import app
 
 from accounts.services import Caller
 from billing.pricing import price_micros
@@ -20,6 +21,7 @@ from voices.models import Voice
 
 # How long a hold outlives the last sign of life of the process that took it.
 HOLD_LIFE_S = 120
+ERASED_AT_ONCE = 500
 EXTENSIONS = {"mp3": "mp3", "wav": "wav", "pcm": "pcm", "opus": "opus"}
 
 
@@ -197,6 +199,39 @@ def delete_generation(*, user_id: int, generation_id: uuid.UUID) -> None:
     Generation.objects.filter(pk=generation_id).update(
         deleted_at=timezone.now(), text="", segments=[], audio_name="", response=None, idempotency_key=None
     )
+
+
+def forget_account(*, user_id: int) -> None:
+    """Erase the texts of an account at once, and its audio in the background. What it cost stays in the ledger."""
+    with transaction.atomic():
+        Generation.objects.filter(user_id=user_id).update(**_nothing_said())
+        app.configure_task("tts.tasks.erase_account_audio").defer(user_id=user_id)
+
+
+def erase_account_audio(*, user_id: int) -> int:
+    """Delete the audio of a closed account and what its last syntheses wrote meanwhile. Returns how many are left.
+
+    A synthesis that was going on when the account was closed ends first, and is erased by a later call.
+    """
+    kept = Generation.objects.filter(user_id=user_id).exclude(audio_name="", text="", segments=[])
+    closed = kept.exclude(status=Generation.Status.PENDING)
+    for generation in closed.order_by("pk").only("pk", "audio_name")[:ERASED_AT_ONCE]:
+        if generation.audio_name:
+            storages["default"].delete(generation.audio_name)
+        Generation.objects.filter(pk=generation.pk).update(audio_name="", **_nothing_said())
+    return kept.count()
+
+
+def _nothing_said() -> dict[str, Any]:
+    return {
+        "text": "",
+        "voice_title": "",
+        "segments": [],
+        "response": None,
+        "idempotency_key": None,
+        "fingerprint": "",
+        "deleted_at": timezone.now(),
+    }
 
 
 def _usage(generation: Generation, characters: int, upstream_bytes: int) -> Usage:

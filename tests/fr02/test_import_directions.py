@@ -44,7 +44,7 @@ def violations(app: str, path: str, source: str) -> list[str]:
         if target not in ALLOWED or target == app:
             continue
         is_shared = any(module == shared or module.startswith(shared + ".") for shared in SHARED)
-        if target == "fr02" and not is_shared or target != "fr02" and target not in ALLOWED[app]:
+        if (target == "fr02" and not is_shared) or (target != "fr02" and target not in ALLOWED[app]):
             wrong.append(f"{path}:{line} imports {module}")
         # Django loads apps.py before there are models to import.
         if not is_top and not path.endswith("/apps.py"):
@@ -54,7 +54,7 @@ def violations(app: str, path: str, source: str) -> list[str]:
 
 @pytest.mark.parametrize("app", ALLOWED)
 def test_it_works(app):
-    files = [path for path in (ROOT / app).rglob("*.py")]
+    files = list((ROOT / app).rglob("*.py"))
     assert files
     wrong = [
         line for path in files for line in violations(app, str(path.relative_to(ROOT)), path.read_text())

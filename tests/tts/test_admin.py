@@ -1,8 +1,10 @@
 """Operators see how syntheses went, not what was said, and change nothing."""
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
+from billing.models import Hold
 from tts.models import Generation
 
 
@@ -16,8 +18,22 @@ def operator(client, db):
 def fill(person, count):
     Generation.objects.bulk_create(
         Generation(
-            user=person.user, engine="kokoro", source="rest", status="done", text="Un secret de client.",
-            voice_title="Ma première voix", format="mp3", sample_rate=24_000, characters=20,
+            user=person.user,
+            hold=Hold.objects.create(
+                account=person.user.credit_account,
+                amount_micros=0,
+                expires_at=timezone.now(),
+                state="voided",
+                closed_at=timezone.now(),
+            ),
+            engine="kokoro",
+            source="rest",
+            status="done",
+            text="Un secret de client.",
+            voice_title="Ma première voix",
+            format="mp3",
+            sample_rate=24_000,
+            characters=20,
         )
         for _ in range(count)
     )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from billing.services import hold_credit
 from tts.models import Generation
 
 
@@ -14,10 +15,23 @@ def spoken(alice):
     ]
     return [
         Generation.objects.create(
-            user=alice.user, engine="kokoro", source="rest", status=status, text=text, voice_title="Ma première voix",
-            format="mp3", sample_rate=24_000, characters=len(text), segments=segments,
+            user=alice.user,
+            hold=hold_credit(user_id=alice.user.pk, amount_micros=0, life_s=60),
+            engine="kokoro",
+            source="rest",
+            status=status,
+            text=text,
+            voice_title="Ma première voix",
+            format="mp3",
+            sample_rate=24_000,
+            characters=len(text),
+            segments=segments,
         )
-        for status, text in (("done", "Un premier essai, puis la suite."), ("failed", "Été"), ("done", "Bonsoir 100 %"))
+        for status, text in (
+            ("done", "Un premier essai, puis la suite."),
+            ("failed", "Été"),
+            ("done", "Bonsoir 100 %"),
+        )
     ]
 
 
@@ -27,7 +41,11 @@ def history(client, person, **query):
 
 def test_it_works(client, alice, spoken):
     body = history(client, alice).json()
-    assert [item["text"] for item in body["history"]] == ["Bonsoir 100 %", "Été", "Un premier essai, puis la suite."]
+    assert [item["text"] for item in body["history"]] == [
+        "Bonsoir 100 %",
+        "Été",
+        "Un premier essai, puis la suite.",
+    ]
     assert (body["page"], body["page_size"], body["total"], body["next"]) == (1, 20, 3, None)
     assert {"voice_id", "cost_micros", "audio_url", "source", "created_at", "size"} < set(body["history"][0])
 
@@ -70,14 +88,23 @@ def test_others_see_nothing(client, alice, bob, spoken):
     assert history(client, bob).json()["total"] == 0
     for method in (client.get, client.delete):
         assert method(f"/api/v1/tts/history/{spoken[0].pk}", headers=bob.headers).status_code == 404
-    assert client.get(f"/api/v1/tts/history/{spoken[0].pk}/subtitles.srt", headers=bob.headers).status_code == 404
+    assert (
+        client.get(f"/api/v1/tts/history/{spoken[0].pk}/subtitles.srt", headers=bob.headers).status_code
+        == 404
+    )
     assert client.get("/api/v1/tts/history").status_code == 401
 
 
 def test_subtitles(client, alice, spoken):
-    srt = client.get(f"/api/v1/tts/history/{spoken[0].pk}/subtitles.srt", headers=alice.headers).content.decode()
-    assert srt.startswith("1\n00:00:00,000 --> 00:00:01,500\nUn <b>premier</b> essai,\n\n2\n00:00:01,500 --> 01:01:01,042\n")
-    vtt = client.get(f"/api/v1/tts/history/{spoken[0].pk}/subtitles.vtt", headers=alice.headers).content.decode()
+    srt = client.get(
+        f"/api/v1/tts/history/{spoken[0].pk}/subtitles.srt", headers=alice.headers
+    ).content.decode()
+    assert srt.startswith(
+        "1\n00:00:00,000 --> 00:00:01,500\nUn <b>premier</b> essai,\n\n2\n00:00:01,500 --> 01:01:01,042\n"
+    )
+    vtt = client.get(
+        f"/api/v1/tts/history/{spoken[0].pk}/subtitles.vtt", headers=alice.headers
+    ).content.decode()
     assert vtt.startswith("WEBVTT\n\n1\n00:00:00.000 --> 00:00:01.500\nUn &lt;b>premier")
 
 

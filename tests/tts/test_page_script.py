@@ -20,7 +20,13 @@ def run_script(server, person, folder):
     (folder / "sitecustomize.py").write_text(DOOR.format(port=server.port))
     environment = {"PATH": "/usr/bin:/bin", "FR02_API_KEY": person.key, "PYTHONPATH": str(folder)}
     return subprocess.run(
-        [sys.executable, str(SCRIPT)], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(SCRIPT)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

@@ -26,7 +26,10 @@ LONG = "Cette phrase est assez longue pour durer plusieurs secondes, vraiment. "
 def listen(url, headers, *messages, timeout=60.0, **connect):
     """Send messages and return (binary frames, text frames, close code)."""
     sounds, texts = [], []
-    with httpx.Client(base_url=url, timeout=30) as client, connect_ws(PATH, client, headers=headers, **connect) as ws:
+    with (
+        httpx.Client(base_url=url, timeout=30) as client,
+        connect_ws(PATH, client, headers=headers, **connect) as ws,
+    ):
         for message in messages:
             ws.send_bytes(message) if isinstance(message, bytes) else ws.send_text(message)
         try:
@@ -65,7 +68,9 @@ def assert_nothing_lost(person, balance_micros):
 @pytest.mark.parametrize("audio_format", ["mp3", "wav", "pcm", "opus"])
 def test_it_works(server, alice, audio_format):
     before = credit_of(alice.user.pk).balance_micros
-    sounds, texts, closed = listen(server.url, alice.headers, say(format=audio_format, voice_id=alice.starter_id))
+    sounds, texts, closed = listen(
+        server.url, alice.headers, say(format=audio_format, voice_id=alice.starter_id)
+    )
     assert (texts, closed) == ([], 1000)
     assert all(0 < len(sound) <= 64 * 1024 for sound in sounds)
     row = Generation.objects.get(user=alice.user)
@@ -83,7 +88,10 @@ def test_a_null_voice_is_the_default_voice(server, alice):
 
 
 def test_the_first_audio_of_a_long_text_comes_before_its_first_sentence_is_complete(server, alice):
-    text = "Quand le soleil se lève sur la vallée, les oiseaux chantent dans les arbres du grand parc municipal. " * 5
+    text = (
+        "Quand le soleil se lève sur la vallée, les oiseaux chantent dans les arbres du grand parc municipal. "
+        * 5
+    )
     sounds, _texts, closed = listen(server.url, alice.headers, say(text, format="pcm"))
     row = Generation.objects.get(user=alice.user)
     assert closed == 1000
@@ -117,7 +125,12 @@ def test_bad_messages(server, alice, name):
 
 def test_no_credit(server, charlie):
     credit = credit_of(charlie.user.pk)
-    adjust_credit(user_id=charlie.user.pk, amount_micros=-credit.balance_micros, reason="Essai", actor_id=charlie.user.pk)
+    adjust_credit(
+        user_id=charlie.user.pk,
+        amount_micros=-credit.balance_micros,
+        reason="Essai",
+        actor_id=charlie.user.pk,
+    )
     assert_refused(listen(server.url, charlie.headers, say()), 4402, "insufficient_credit")
 
 

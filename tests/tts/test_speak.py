@@ -51,7 +51,17 @@ def test_it_works(server, alice):
     assert response.status_code == 200
     body = response.json()
     assert set(body) == {
-        *("id", "status", "voice_id", "format", "sample_rate", "duration_ms", "size", "characters", "cost_micros"),
+        *(
+            "id",
+            "status",
+            "voice_id",
+            "format",
+            "sample_rate",
+            "duration_ms",
+            "size",
+            "characters",
+            "cost_micros",
+        ),
         *("balance_micros", "audio_url", "audio_url_expires_at", "warnings", "created_at"),
     }
     assert (body["status"], body["format"], body["characters"]) == ("done", "mp3", len(HELLO["text"]))
@@ -65,7 +75,12 @@ def test_it_works(server, alice):
     assert 1.5 < seconds < 6
     assert peak > 0.05
     row = Generation.objects.get(pk=body["id"])
-    assert (row.status, row.source, row.billed_characters, row.api_key.user) == ("done", "rest", 44, alice.user)
+    assert (row.status, row.source, row.billed_characters, row.api_key.user) == (
+        "done",
+        "rest",
+        44,
+        alice.user,
+    )
     assert row.segments[0]["start_ms"] == 0
     assert " ".join(segment["text"] for segment in row.segments) == HELLO["text"]
 
@@ -73,7 +88,9 @@ def test_it_works(server, alice):
 @pytest.mark.parametrize("audio_format", ["mp3", "wav", "pcm", "opus"])
 def test_it_streams_every_format(server, alice, audio_format):
     body = HELLO | {"format": audio_format}
-    with httpx.stream("POST", server.url + URL, json=body, headers=alice.headers | {"Accept": "audio/*"}) as response:
+    with httpx.stream(
+        "POST", server.url + URL, json=body, headers=alice.headers | {"Accept": "audio/*"}
+    ) as response:
         assert response.status_code == 200
         data = b"".join(response.iter_raw())
     row = Generation.objects.get(pk=response.headers["X-Generation-Id"])
@@ -87,13 +104,20 @@ def test_it_streams_every_format(server, alice, audio_format):
     seconds, peak = measure(data, audio_format)
     assert seconds == pytest.approx(row.duration_ms / 1000, rel=0.05)
     assert peak > 0.05
-    stored = httpx.get(httpx.get(f"{server.url}/api/v1/tts/history", headers=alice.headers).json()["history"][0]["audio_url"])
+    stored = httpx.get(
+        httpx.get(f"{server.url}/api/v1/tts/history", headers=alice.headers).json()["history"][0]["audio_url"]
+    )
     assert measure(stored.content, audio_format)[0] == pytest.approx(seconds, rel=0.01)
 
 
 def test_both_spellings_answer(server, alice):
     for path in ("/api/v1/tts", "/api/v1/tts/"):
-        assert httpx.post(server.url + path, json={"text": "Oui."}, headers=alice.headers, timeout=30).status_code == 200
+        assert (
+            httpx.post(
+                server.url + path, json={"text": "Oui."}, headers=alice.headers, timeout=30
+            ).status_code
+            == 200
+        )
 
 
 def test_bearer_is_accepted(server, alice):
@@ -181,7 +205,9 @@ BAD_KEYS = {
 
 @pytest.mark.parametrize("name", BAD_KEYS)
 def test_bad_keys(server, alice, name):
-    headers = {key: generate_key() if value == "unknown" else value.encode() for key, value in BAD_KEYS[name].items()}
+    headers = {
+        key: generate_key() if value == "unknown" else value.encode() for key, value in BAD_KEYS[name].items()
+    }
     query = f"?api_key={alice.key}" if name == "in the address" else ""
     response = httpx.post(server.url + URL + query, json=HELLO, headers=headers)
     assert_problem(response, 401, "invalid_api_key")
@@ -204,7 +230,12 @@ def test_somebody_elses_voice(server, alice, bob):
 
 def test_no_credit(server, charlie, settings):
     credit = credit_of(charlie.user.pk)
-    adjust_credit(user_id=charlie.user.pk, amount_micros=-credit.balance_micros, reason="Essai", actor_id=charlie.user.pk)
+    adjust_credit(
+        user_id=charlie.user.pk,
+        amount_micros=-credit.balance_micros,
+        reason="Essai",
+        actor_id=charlie.user.pk,
+    )
     problem = assert_problem(speak(server, charlie, HELLO), 402, "insufficient_credit")
     assert problem["required_micros"] > 0
     assert problem["available_micros"] == 0
@@ -220,7 +251,9 @@ def test_a_client_who_leaves_pays_for_what_was_sent(server, alice):
     text = "Cette phrase est assez longue pour durer plusieurs secondes, vraiment. " * 20
     before = credit_of(alice.user.pk).balance_micros
     body = {"text": text, "format": "pcm"}
-    with httpx.stream("POST", server.url + URL, json=body, headers=alice.headers | {"Accept": "audio/*"}) as response:
+    with httpx.stream(
+        "POST", server.url + URL, json=body, headers=alice.headers | {"Accept": "audio/*"}
+    ) as response:
         next(response.iter_raw())
     row = Generation.objects.get(pk=response.headers["X-Generation-Id"])
     deadline = time.monotonic() + 10
@@ -230,7 +263,10 @@ def test_a_client_who_leaves_pays_for_what_was_sent(server, alice):
     assert (row.status, row.failure) == ("partial", "client_left")
     assert 0 < row.billed_characters < row.characters
     assert_nothing_lost(alice, before - row.cost_micros)
-    assert Decimal(row.cost_micros) / row.billed_characters == Decimal(int(response.headers["X-Cost-Micros"])) / row.characters
+    assert (
+        Decimal(row.cost_micros) / row.billed_characters
+        == Decimal(int(response.headers["X-Cost-Micros"])) / row.characters
+    )
 
 
 def test_idempotency(server, alice):

@@ -26,14 +26,14 @@ def doomed(stage, media_dir, tmp_path):
 
 def test_it_works(doomed, alice):
     before = credit_of(alice.user.pk).balance_micros
-    with httpx.Client(base_url=doomed.url) as client:
-        with connect_ws("/api/v1/tts/stream", client, headers=alice.headers) as socket:
-            socket.send_text(json.dumps({"text": LONG * 3, "format": "pcm"}))
-            deadline = time.monotonic() + 30
-            while not Generation.objects.filter(user=alice.user, billed_characters__gt=0).exists():
-                socket.receive_bytes(timeout=30)
-                assert time.monotonic() < deadline
-            doomed.kill()
+    client = httpx.Client(base_url=doomed.url)
+    with client, connect_ws("/api/v1/tts/stream", client, headers=alice.headers) as socket:
+        socket.send_text(json.dumps({"text": LONG * 3, "format": "pcm"}))
+        deadline = time.monotonic() + 30
+        while not Generation.objects.filter(user=alice.user, billed_characters__gt=0).exists():
+            socket.receive_bytes(timeout=30)
+            assert time.monotonic() < deadline
+        doomed.kill()
     row = Generation.objects.get(user=alice.user)
     assert (row.status, row.hold.state) == ("pending", "open")
     assert sweep_generations() == 0, "its hold has not expired: the process may still live"
@@ -50,14 +50,14 @@ def test_it_works(doomed, alice):
 
 def test_what_delivered_nothing_costs_nothing(doomed, alice):
     before = credit_of(alice.user.pk).balance_micros
-    with httpx.Client(base_url=doomed.url) as client:
-        with connect_ws("/api/v1/tts/stream", client, headers=alice.headers) as socket:
-            socket.send_text(json.dumps({"text": LONG}))
-            deadline = time.monotonic() + 30
-            while not Generation.objects.filter(user=alice.user).exists():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            doomed.kill()
+    client = httpx.Client(base_url=doomed.url)
+    with client, connect_ws("/api/v1/tts/stream", client, headers=alice.headers) as socket:
+        socket.send_text(json.dumps({"text": LONG}))
+        deadline = time.monotonic() + 30
+        while not Generation.objects.filter(user=alice.user).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        doomed.kill()
     Hold.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert sweep_generations() == 1
     row = Generation.objects.get(user=alice.user)

@@ -12,7 +12,16 @@ from tts.models import Generation
 
 @pytest.fixture
 def uvicorn_server(stage, media_dir, tmp_path):
-    command = [sys.executable, "-m", "uvicorn", "fr02.asgi:application", "--port", "{port}", "--lifespan", "off"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "fr02.asgi:application",
+        "--port",
+        "{port}",
+        "--lifespan",
+        "off",
+    ]
     server = start_server(tmp_path, media_dir, command)
     yield server
     server.stop()

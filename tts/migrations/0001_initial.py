@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(null=True, verbose_name='finie le')),
                 ('deleted_at', models.DateTimeField(blank=True, null=True)),
                 ('api_key', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='accounts.apikey', verbose_name='clé d’API')),
-                ('hold', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='generation', to='billing.hold')),
+                ('hold', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='generation', to='billing.hold')),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='generations', to=settings.AUTH_USER_MODEL, verbose_name='compte')),
                 ('voice', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='voices.voice', verbose_name='voix')),
             ],
