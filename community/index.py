@@ -38,21 +38,19 @@ def _refresh_tiers() -> None:
         for tier in range(1, TOP_TIER + 1):
             size = max(total >> tier, LEAST_IN_TOP << (TOP_TIER - tier))
             cursor.execute(ADD_LIMIT, [tier, max(0, min(size, total) - 1)])
-        cursor.execute("SELECT task_count, voice_id FROM community_tier ORDER BY level")
-        limits = cursor.fetchall()
-        for tier in range(len(limits), -1, -1):
-            lowest = limits[tier - 1] if tier else (0, 0)
-            next_higher = limits[tier] if tier < len(limits) else (2**62, 0)
-            cursor.execute(REWRITE_TIER, [tier, tier, *lowest, *next_higher])
+        cursor.execute("SELECT popularity FROM community_tier ORDER BY level")
+        limits = [0, *(popularity for (popularity,) in cursor.fetchall()), 2**63 - 1]
+        for tier in range(len(limits) - 2, -1, -1):
+            cursor.execute(REWRITE_TIER, [tier, tier, limits[tier], limits[tier + 1]])
 
 
 ADD_LIMIT = """
-INSERT INTO community_tier (level, task_count, voice_id) SELECT %s, task_count, voice_id
-FROM community_listing ORDER BY task_count DESC, voice_id DESC OFFSET %s LIMIT 1
+INSERT INTO community_tier (level, popularity) SELECT %s, popularity
+FROM community_listing ORDER BY popularity DESC OFFSET %s LIMIT 1
 """
 REWRITE_TIER = """
 UPDATE community_listing SET tier = %s
-WHERE tier <> %s AND (task_count, voice_id) >= (%s, %s) AND (task_count, voice_id) < (%s, %s)
+WHERE tier <> %s AND popularity >= %s AND popularity < %s
 """
 COUNT_WORDS = f"""
 WITH counted AS (

@@ -12,8 +12,8 @@ from voices.models import Voice
 
 # The top tier holds the most popular 1/64 of the voices, each tier below twice as many, tier 0 all.
 TOP_TIER = 6
-# From this tier up, parts of words are indexed too.
-PARTS_TIER = 4
+# The tiers in which parts of words are indexed too.
+PART_TIERS = (4, 2)
 # The words and marks of `search_text`, as PostgreSQL's inverted index knows them. It is indexed, not stored.
 LEXEMES = "array_to_tsvector(string_to_array(search_text, ' '))"
 _LEXEMES = Func(Func(F("search_text"), Value(" "), function="string_to_array"), function="array_to_tsvector")
@@ -28,15 +28,18 @@ class Listing(models.Model):
     """
 
     voice = models.OneToOneField(Voice, models.CASCADE, primary_key=True, related_name="listing")
-    search_text = models.TextField()
-    task_count = models.PositiveBigIntegerField()
+    # Use count and key in one number, `task_count * 2**32 + voice_id`: one order without ties, and one
+    # eight-byte column to sort by. That halves the time of a deep page.
+    popularity = models.BigIntegerField()
     like_count = models.PositiveIntegerField()
     created_at = models.DateTimeField()
     tier = models.SmallIntegerField(default=0)
+    # Last: columns behind one of varying length are slower to reach.
+    search_text = models.TextField()
 
     class Meta:
         indexes = [
-            models.Index(F("task_count").desc(), F("voice").desc(), name="listing_popular"),
+            models.Index(F("popularity").desc(), name="listing_popular"),
             models.Index(F("like_count").desc(), F("voice").desc(), name="listing_likes"),
             models.Index(F("created_at").desc(), F("voice").desc(), name="listing_recent"),
             GinIndex(_LEXEMES, name="listing_words"),
@@ -44,10 +47,13 @@ class Listing(models.Model):
                 GinIndex(_LEXEMES, name=f"listing_words_{tier}", condition=Q(tier__gte=tier))
                 for tier in range(1, TOP_TIER + 1)
             ),
-            GinIndex(
-                OpClass("search_text", "gin_trgm_ops"),
-                name="listing_parts",
-                condition=Q(tier__gte=PARTS_TIER),
+            *(
+                GinIndex(
+                    OpClass("search_text", "gin_trgm_ops"),
+                    name=f"listing_parts_{tier}",
+                    condition=Q(tier__gte=tier),
+                )
+                for tier in PART_TIERS
             ),
         ]
 
@@ -59,8 +65,7 @@ class Tier(models.Model):
     """The least popular voice that still belongs to a tier: its limit, drawn by community.index."""
 
     level = models.SmallIntegerField(primary_key=True)
-    task_count = models.PositiveBigIntegerField()
-    voice_id = models.BigIntegerField()
+    popularity = models.BigIntegerField()
 
     def __str__(self) -> str:
         return str(self.level)

@@ -13,26 +13,24 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
-from community.models import LEXEMES, PARTS_TIER, TOP_TIER
+from community.models import LEXEMES, PART_TIERS, TOP_TIER
 from community.spelling import corrected
 from fr02.errors import Fr02Error
 from voices.words import language_token, tag_token, words
 
 COUNT_LIMIT = 1_000
-# Beyond this many voices the whole is estimated by the planner's own count, kept by VACUUM and ANALYZE.
 EXACT_WHOLE_LIMIT = 20_000
 RERANKED = 1_000
-# The tiers that have an index for words and for parts of words, the smallest first.
 WIDEST = 0
 WORD_TIERS = tuple(range(TOP_TIER, WIDEST - 1, -1))
-PART_TIERS = (PARTS_TIER, WIDEST)
 STATEMENT_TIMEOUT_MS = 3_000
 SORTS = ("popular", "recent", "likes", "relevance")
 ORDERS = {
-    "popular": "task_count DESC, voice_id DESC",
+    "popular": "popularity DESC",
     "recent": "created_at DESC, voice_id DESC",
     "likes": "like_count DESC, voice_id DESC",
 }
+KEY_MASK = 2**32 - 1
 # From this many matches in the top tier on, walking an index in its order meets a page's worth of them soon.
 COMMON_IN_TOP = 80
 
@@ -100,18 +98,18 @@ def search_voices(search: Search) -> Found:
 
 
 def count_voices() -> tuple[int, bool]:
-    """Return how many voices the community shows, and whether the number is exact."""
+    """Return how many voices the community shows, and whether the number is exact.
+
+    The number of a large catalogue is the planner's, which VACUUM and ANALYZE keep: counting would take longer than
+    searching.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM (SELECT 1 FROM community_listing LIMIT %s) AS counted",
-            [EXACT_WHOLE_LIMIT + 1],
-        )
-        (count,) = cursor.fetchone()
-        if count <= EXACT_WHOLE_LIMIT:
-            return count, True
         cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = 'community_listing'::regclass")
         (estimate,) = cursor.fetchone()
-    return max(count, estimate), False
+        if estimate > EXACT_WHOLE_LIMIT:
+            return estimate, False
+        cursor.execute("SELECT count(*) FROM community_listing")
+        return cursor.fetchone()[0], True
 
 
 def _search(search: Search) -> Found:
@@ -137,8 +135,9 @@ def _page(search: Search, condition: _Condition) -> Found:
     if search.sort_by in ("recent", "likes"):
         return _page_by(ORDERS[search.sort_by], condition, offset, limit)
     if search.sort_by == "relevance" and offset < RERANKED:
-        hits = _narrowest(condition, ORDERS["popular"], 0, RERANKED)
-        voice_ids = _reranked(hits.voice_ids, condition.phrase)[offset : offset + limit]
+        hits = _narrowest(condition, ORDERS["popular"], 0, RERANKED + limit)
+        best = _reranked(hits.voice_ids[:RERANKED], condition.phrase)
+        voice_ids = (best + hits.voice_ids[RERANKED:])[offset : offset + limit]
     else:
         hits = _narrowest(condition, ORDERS["popular"], offset, limit)
         voice_ids = hits.voice_ids
@@ -203,7 +202,7 @@ def _parts_condition(asked: list[str], marks: list[str]) -> _Condition:
     if short or marks:
         sql, widest = f"{sql} AND {LEXEMES} @@ %s::tsquery", f"{widest} AND {LEXEMES} @@ %s::tsquery"
         values.append(_tsquery(short, marks))
-    return _Condition(sql, widest, tuple(values), PART_TIERS, " ".join(asked))
+    return _Condition(sql, widest, tuple(values), (*PART_TIERS, WIDEST), " ".join(asked))
 
 
 def _tsquery(asked: list[str], marks: list[str]) -> str:
@@ -212,22 +211,18 @@ def _tsquery(asked: list[str], marks: list[str]) -> str:
 
 
 def _hits(condition: _Condition, tier: int, order: str, offset: int, limit: int) -> _Hits:
-    """Return how many match in a tier and wider-ranking ones, and one page of them.
+    """Return how many match in a tier and those above it, and one page of them.
 
-    MATERIALIZED keeps the planner from walking an ordered index in the hope of early matches: with none, it
-    would walk the whole catalogue.
+    An aggregate, because a LIMIT would tempt the planner to walk an ordered index in the hope of early matches:
+    with none, it would walk the whole catalogue.
     """
     where = condition.widest_sql if tier == WIDEST else f"{condition.sql} AND tier >= {tier}"
-    sql = f"""
-        WITH hits AS MATERIALIZED (
-            SELECT voice_id, {order.split()[0]} FROM community_listing WHERE {where}
-        )
-        SELECT
-            (SELECT count(*) FROM hits),
-            ARRAY(SELECT voice_id FROM hits ORDER BY {order} OFFSET %s LIMIT %s)
-    """  # noqa: S608
-    ((count, voice_ids),) = _rows(sql, [*condition.values, offset, limit])
-    return _Hits(voice_ids, count)
+    column = "popularity" if order == ORDERS["popular"] else "voice_id"
+    sql = (
+        f"SELECT count(*), (array_agg({column} ORDER BY {order}))[%s:%s] FROM community_listing WHERE {where}"  # noqa: S608
+    )
+    ((count, keys),) = _rows(sql, [offset + 1, offset + limit, *condition.values])
+    return _Hits([key & KEY_MASK for key in keys or []], count)
 
 
 def _reranked(voice_ids: list[int], phrase: str) -> list[int]:

@@ -10,21 +10,20 @@ BEGIN
                    AND retired_at IS NULL AND deleted_at IS NULL)
     );
     INSERT INTO community_listing AS listing
-        (voice_id, search_text, task_count, like_count, created_at, tier)
-    SELECT id, search_text, task_count, like_count, created_at, (
-        SELECT count(*) FROM community_tier
-        WHERE (changed.task_count, changed.id) >= (community_tier.task_count, community_tier.voice_id)
-    )
-    FROM changed
+        (voice_id, popularity, like_count, created_at, tier, search_text)
+    SELECT id, popularity, like_count, created_at,
+        (SELECT count(*) FROM community_tier WHERE changed.popularity >= community_tier.popularity),
+        search_text
+    FROM (SELECT *, least(task_count, 2147483647) * 4294967296 + id AS popularity FROM changed) AS changed
     WHERE visibility = 'public' AND state = 'trained' AND NOT is_hidden
           AND retired_at IS NULL AND deleted_at IS NULL
     ORDER BY id
     ON CONFLICT (voice_id) DO UPDATE SET
-        search_text = excluded.search_text, task_count = excluded.task_count,
-        like_count = excluded.like_count, created_at = excluded.created_at, tier = excluded.tier
-    WHERE (listing.search_text, listing.task_count, listing.like_count, listing.created_at, listing.tier)
+        popularity = excluded.popularity, like_count = excluded.like_count,
+        created_at = excluded.created_at, tier = excluded.tier, search_text = excluded.search_text
+    WHERE (listing.popularity, listing.like_count, listing.created_at, listing.tier, listing.search_text)
         IS DISTINCT FROM
-        (excluded.search_text, excluded.task_count, excluded.like_count, excluded.created_at, excluded.tier);
+        (excluded.popularity, excluded.like_count, excluded.created_at, excluded.tier, excluded.search_text);
     -- Sorted, so that two bulk writes with the same new words wait for each other instead of deadlocking.
     INSERT INTO community_word (word, frequency)
     SELECT DISTINCT word, 1
