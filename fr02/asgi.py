@@ -10,10 +10,11 @@ django_application = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402  the apps must be loaded first
 
-from fr02.close_codes import allow_every_close_code  # noqa: E402
+from fr02.body_limit import limit_bodies  # noqa: E402
+from fr02.daphne_repairs import repair_daphne  # noqa: E402
 from fr02.sockets import socket_application  # noqa: E402
 from tts.engines.registry import prepare_engines  # noqa: E402
 
-application = ProtocolTypeRouter({"http": django_application, "websocket": socket_application})
-allow_every_close_code()
+application = ProtocolTypeRouter({"http": limit_bodies(django_application), "websocket": socket_application})
+repair_daphne()
 threading.Thread(target=prepare_engines, name="prepare-engines", daemon=True).start()

@@ -19,7 +19,7 @@ from tts.engines.registry import engine_named
 logger = logging.getLogger(__name__)
 
 LOCAL = "kokoro"
-_SENTENCE_END = re.compile(r"[.!?…]+[»”\"')\]]*\s+|\n+")
+_SENTENCE_END = re.compile(r"[.!?…]+(?:[ \u00a0\u202f]?[»”\"')\]])*\s+|\n+")
 
 
 async def stream_with_failover(
