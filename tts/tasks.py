@@ -2,6 +2,7 @@
 
 from procrastinate.contrib.django import app
 
+from tts.services import erase_account_audio as erase_audio
 from tts.services import sweep_generations
 
 
@@ -10,3 +11,10 @@ from tts.services import sweep_generations
 def close_abandoned_generations(timestamp: int) -> None:
     """Close what a crash left open, every minute."""
     sweep_generations()
+
+
+@app.task
+def erase_account_audio(user_id: int) -> None:
+    """Erase what a closed account had spoken, some hundred files at a time, until nothing is left."""
+    if erase_audio(user_id=user_id):
+        erase_account_audio.configure(schedule_in={"seconds": 5}).defer(user_id=user_id)

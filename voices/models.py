@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -127,6 +128,12 @@ class Voice(models.Model):
             models.CheckConstraint(
                 condition=Q(public_id__regex=r"^[0-9a-f]{32}$"), name="voice_public_id_hex"
             ),
+            # A voice of Fish Audio belongs to one account: the second that adopts it is refused.
+            models.UniqueConstraint(
+                KT("reference__id"),
+                condition=Q(engine="fish", owner__isnull=False, deleted_at=None, reference__has_key="id"),
+                name="voice_one_owner_upstream",
+            ),
         ]
         indexes = [
             models.Index(
@@ -145,9 +152,14 @@ class Voice(models.Model):
 
 
 class Consent(models.Model):
-    """The owner's recorded word that the voice may be cloned. Kept as long as the clone lives."""
+    """The owner's recorded word that the voice may be cloned, or published. Kept as long as the clone lives."""
 
-    voice = models.OneToOneField(Voice, models.CASCADE, related_name="consent")
+    class Purpose(models.TextChoices):
+        CLONING = "cloning", _("clonage")
+        PUBLICATION = "publication", _("publication")
+
+    voice = models.ForeignKey(Voice, models.CASCADE, related_name="consents")
+    purpose = models.CharField(_("objet"), max_length=16, choices=Purpose, default=Purpose.CLONING)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     statement = models.TextField(_("déclaration"))
     ip_address = models.GenericIPAddressField(_("adresse IP"), null=True)
@@ -155,6 +167,10 @@ class Consent(models.Model):
 
     class Meta:
         verbose_name = _("consentement")
+        constraints = [models.UniqueConstraint(fields=["voice", "purpose"], name="consent_once_per_purpose")]
+
+    def __str__(self) -> str:
+        return f"{self.get_purpose_display()} · {self.created_at:%d/%m/%Y}"
 
 
 class Recording(models.Model):
@@ -168,6 +184,14 @@ class Recording(models.Model):
 
     class Meta:
         verbose_name = _("enregistrement")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def audio_name(self) -> str:
+        """The name of the cleaned file in the storage, under its account's prefix."""
+        return f"{self.voice.owner_id}/recordings/{self.voice.public_id}/{self.pk}.flac"
 
 
 class UpstreamSlot(models.Model):

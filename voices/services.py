@@ -6,11 +6,13 @@ import threading
 
 from django.conf import settings
 from django.core.cache import cache
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from fr02.errors import Conflict, EngineBusy, EngineUnavailable, VoiceNotFound
 from voices import fish
 from voices.builtin import DEFAULT_STYLE, builtin_id, sync_builtin_voices
+from voices.editing import mark_deleted
 from voices.mirror import store_mirrored_voice
 from voices.models import Voice
 from voices.words import search_text
@@ -109,3 +111,20 @@ def ensure_starter_voice(*, user_id: int) -> None:
     )
     # The constraint `voice_one_starter` decides between two first requests at once.
     Voice.objects.bulk_create([starter], ignore_conflicts=True)
+
+
+@transaction.atomic
+def forget_account(*, user_id: int) -> None:
+    """Delete every voice of an account and what was said of them; its clones are deleted upstream too."""
+    for voice in Voice.objects.select_for_update().private_of(user_id):
+        mark_deleted(voice)
+    Voice.objects.filter(owner_id=user_id).update(
+        title=_("Voix supprimée"),
+        description="",
+        author_nickname="",
+        tags=[],
+        search_text="",
+        sample_url="",
+        sample_text="",
+        failure="",
+    )

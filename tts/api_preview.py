@@ -1,0 +1,116 @@
+"""`POST /api/v1/tts/blend-preview`: hear a blend before it is saved.
+
+One fixed short sentence, spoken by the local engine, free of charge: nothing is held, debited or kept. It cannot say
+anything else, so it replaces no synthesis, and each account hears twenty a minute at most in each process.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from django.core.cache import cache
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.views import APIView
+
+from accounts.authentication import authenticate
+from accounts.services import Caller
+from fr02 import errors
+from fr02.bridge import in_database
+from tts.engines.base import EngineError, EngineOrder
+from tts.engines.registry import engine_named
+from tts.json_input import parse_json
+from tts.pipeline import translate
+from voices.api import PartSerializer, StrictSerializer
+from voices.blending import DEFAULT_LANGUAGE, Part, blend_reference
+
+SENTENCES = {
+    "fr": "Bonjour, voici comment je parle.",
+    "en": "Hello, this is how I speak.",
+    "es": "Hola, así es como hablo.",
+    "it": "Ciao, ecco come parlo.",
+    "pt": "Olá, é assim que eu falo.",
+}
+PER_MINUTE = 20
+PREVIEW_SAMPLE_RATE = 24_000
+
+
+class PreviewSerializer(StrictSerializer):
+    blend = PartSerializer(many=True, allow_empty=False)
+    language = serializers.CharField(max_length=16, required=False, default=DEFAULT_LANGUAGE)
+
+
+class BlendPreviewView(APIView):
+    @extend_schema(
+        operation_id="tts_blend_preview",
+        summary="Écouter un mélange avant de l’enregistrer",
+        request=PreviewSerializer,
+        responses={(200, "audio/mpeg"): bytes},
+    )
+    async def post(self, request: HttpRequest) -> HttpResponseBase:
+        caller = await in_database(authenticate, request)
+        order = await in_database(_order, caller, parse_json(request.body))
+        pieces = engine_named("kokoro").stream(order)
+        try:
+            first = await anext(pieces)
+        except EngineError as error:
+            raise translate(error) from error
+        return StreamingHttpResponse(
+            _sound(first.data, pieces),
+            content_type="audio/mpeg",
+            headers={"Cache-Control": "private, no-store"},
+        )
+
+    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        try:
+            if request.method == "POST":
+                return await self.post(request)
+            error = errors.Fr02Error(_("Cette adresse n’accepte que POST."))
+            error.status, error.code = 405, "method_not_allowed"
+            raise error
+        except RequestDataTooBig:
+            return errors.problem_response(errors.FileTooLarge(), request)
+        except (errors.Fr02Error, ValidationError) as error:
+            return cast(HttpResponseBase, errors.handle_exception(error, {"request": request}))
+
+
+def _order(caller: Caller, body: Any) -> EngineOrder:
+    given = PreviewSerializer(data=body)
+    given.is_valid(raise_exception=True)
+    parts = [Part(**item) for item in given.validated_data["blend"]]
+    language = given.validated_data["language"]
+    reference = blend_reference(user_id=caller.user_id, parts=parts, language=language)
+    count_preview(caller.user_id)
+    return EngineOrder(
+        text=SENTENCES.get(language, SENTENCES["fr"]),
+        voice_ref=reference,
+        format="mp3",
+        sample_rate=PREVIEW_SAMPLE_RATE,
+        latency="low",
+        account=str(caller.user_id),
+    )
+
+
+def count_preview(user_id: int) -> None:
+    """Raise RateLimited when an account has heard enough in this minute."""
+    key = f"blend-preview:{user_id}"
+    cache.add(key, 0, 60)
+    try:
+        count = cache.incr(key)
+    except ValueError:  # the minute ended between the two lines
+        return
+    if count > PER_MINUTE:
+        detail = _("Au plus {count} essais de mélange par minute.").format(count=PER_MINUTE)
+        raise errors.RateLimited(detail, retry_after_s=60)
+
+
+async def _sound(first: bytes, rest: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    async with contextlib.aclosing(rest):  # type: ignore[type-var]
+        yield first
+        async for piece in rest:
+            if piece.data:
+                yield piece.data
