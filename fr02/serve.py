@@ -10,13 +10,17 @@ import uvloop
 
 asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
-from daphne.cli import CommandLineInterface  # noqa: E402  the policy comes first
+from daphne import http_protocol  # noqa: E402  the policy comes first
+from daphne.cli import CommandLineInterface  # noqa: E402
+
+from fr02.daphne_request import LimitedRequest  # noqa: E402
 
 # Daphne's limits hold in both directions: our own frames carry up to 64 KiB of audio, and a message a little
 # over the 64 KiB we accept must reach the application to be refused in French. Beyond, the socket closes.
 MESSAGE_BYTES = 128 * 1024
 
 if __name__ == "__main__":
+    http_protocol.WebRequest = LimitedRequest  # daphne has no setting for it
     limits = [f"--websocket-max-{what}-size={MESSAGE_BYTES}" for what in ("message", "frame")]
     # Verbosity 0 writes no access log: addresses can carry signatures.
     CommandLineInterface().run([*limits, "--verbosity=0", *sys.argv[1:]])

@@ -1,0 +1,90 @@
+"""Refuse bodies that are too long before they are read: Django would first keep them whole, on disk.
+
+`limit_bodies` wraps the ASGI application, for every server. Daphne gives it a request only once its whole body has
+come, so there `fr02.daphne_request` does the same a step earlier.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from fr02.errors import FileTooLarge, problem_response
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+FORM_BYTES = 1024 * 1024
+# Recordings come here; no other address takes files.
+UPLOADS = ("/api/v1/voices", "/voix/cloner")
+
+
+def limit_bodies(application: Application) -> Application:
+    """Return the application, behind a limit for the body of each request."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        limit = limit_of(scope["path"])
+        if _announced(scope) > limit:
+            await _refuse(limit, send)
+            return
+        has_started = False
+        count = 0
+
+        async def counted() -> Message:
+            nonlocal count
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > limit:
+                raise _TooLong
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            await application(scope, counted, noted)
+        except _TooLong:
+            if not has_started:
+                await _refuse(limit, send)
+
+    return limited
+
+
+def limit_of(path: str) -> int:
+    """Return how many bytes a request to this path may carry."""
+    return FORM_BYTES + (settings.CLONE_UPLOAD_BYTES if path.startswith(UPLOADS) else 0)
+
+
+def refusal(limit: int) -> bytes:
+    """Return the problem object that says the limit."""
+    detail = _("Le corps de la requête dépasse {limit} Kio.").format(limit=limit // 1024)
+    return problem_response(FileTooLarge(detail, limit_bytes=limit), HttpRequest()).content
+
+
+class _TooLong(Exception):
+    """The body goes on beyond its limit."""
+
+
+def _announced(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+async def _refuse(limit: int, send: Send) -> None:
+    body = refusal(limit)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
