@@ -1,12 +1,10 @@
 """Measure community search on a catalogue of a million voices: p50, p95 and the query plans.
 
-Run it by `python -m bench.search [rows]`. It works in a database of its own, `fr02_bench_search`, on the
-cluster of DATABASE_URL or the embedded one, and keeps it for the next run with as many rows. The catalogue
-is made up: titles of French and foreign words whose frequencies fall as in a language (Zipf), use counts
-that fall the same way.
+Run it by `python -m bench.search [rows]`. It works in a database of its own, kept for the next run with as
+many rows. The catalogue is made up: titles of French and foreign words whose frequencies fall as in a
+language (Zipf), use counts that fall the same way.
 """
 
-import os
 import random
 import statistics
 import sys
@@ -15,11 +13,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import django
-from django.conf import settings
-from django.db import connection, connections
+from bench.place import use_own_database
 
-DATABASE = "fr02_bench_search"
+if __name__ == "__main__":
+    use_own_database("fr02_bench_search")
+
+from django.db import connection
+
+from community.index import refresh_index
+from community.search import Search, search_voices
+from voices.models import Voice
+from voices.words import search_text
+
 ROUNDS = 200
 SYLLABLES = """
     ba be bi bo bu ca ce ci co da de di do fa fe fi ga go la le li lo lu ma me mi mo na ne no pa pe pi po
@@ -37,7 +42,7 @@ COLUMNS = """
     cover_image sample_url sample_text like_count task_count search_text is_hidden created_at updated_at
 """.split()  # noqa: SIM905
 # What is asked, with the share of the catalogue that the search meets.
-SEARCHES = (
+SEARCHES: tuple[tuple[str, dict[str, str]], ...] = (
     ("vide", {}),
     ("rare (10 voix)", {"text": "zanzibarine"}),
     ("moyen (0,5 %)", {"text": "professeur"}),
@@ -66,7 +71,6 @@ PAGES = (1, 1_000)
 
 def run(rows: int = 1_000_000, rounds: int = ROUNDS) -> dict[str, dict[int, tuple[float, float]]]:
     """Fill the catalogue, print the table and the plans, and return {search: {page: (p50 ms, p95 ms)}}."""
-    _use_own_database()
     _fill(rows)
     print(
         f"\n| recherche ({rows:,} voix, 10 par page) | page | p50 ms | p95 ms | trouvées |"
@@ -83,9 +87,6 @@ def run(rows: int = 1_000_000, rounds: int = ROUNDS) -> dict[str, dict[int, tupl
 
 
 def _time(asked: dict[str, Any], page: int, rounds: int) -> tuple[float, float, str]:
-    from community.search import Search, search_voices
-    from voices.models import Voice
-
     search, times = Search(**asked, page=page, page_size=10), []
     for _round in range(rounds):
         started = time.perf_counter()
@@ -96,22 +97,7 @@ def _time(asked: dict[str, Any], page: int, rounds: int) -> tuple[float, float, 
     return statistics.median(times), statistics.quantiles(times, n=20)[18], total
 
 
-def _use_own_database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
-        if not cursor.fetchone():
-            cursor.execute(f"CREATE DATABASE {DATABASE}")
-    connections.close_all()
-    connection.close_pool()
-    settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = DATABASE
-
-
 def _fill(rows: int) -> None:
-    from django.core.management import call_command
-
-    from community.index import refresh_index
-
-    call_command("migrate", verbosity=0)
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM voices_voice")
         (count,) = cursor.fetchone()
@@ -147,8 +133,6 @@ def _drop_inverted_indexes(cursor: Any) -> list[str]:
 
 
 def _rows(count: int) -> Iterator[tuple[Any, ...]]:
-    from voices.words import search_text
-
     dice = random.Random(2)
     names = [_invented(dice) for _number in range(150_000)]
     # Zipf: the n-th word is n times rarer than the first.
@@ -159,7 +143,7 @@ def _rows(count: int) -> Iterator[tuple[Any, ...]]:
     for number in range(count):
         title = picked[3 * number : 3 * number + 2]
         author = [picked[3 * number + 2]]
-        tags = []
+        tags: list[str] = []
         for place, word in enumerate(COMMON):
             if (
                 dice.random() < (0.15, 0.12, 0.10, 0.06, 0.05)[place]
@@ -190,8 +174,6 @@ def _invented(dice: random.Random) -> str:
 
 def _print_plans() -> None:
     """Print the plan of each statement that a few telling searches send."""
-    from community.search import Search, search_voices
-
     telling = (
         {"text": "zanzibarine"},
         {"text": "voix"},
@@ -217,6 +199,4 @@ def _print_plans() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fr02.settings")
-    django.setup()
     run(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
