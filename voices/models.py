@@ -6,7 +6,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.fields.json import KT
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -140,6 +140,7 @@ class Voice(models.Model):
                 fields=["owner", "-created_at"], name="voice_owner", condition=Q(owner__isnull=False)
             ),
             GinIndex(OpClass("search_text", "gin_trgm_ops"), name="voice_trigrams"),
+            models.Index(F("id").desc(), name="voice_hidden", condition=Q(is_hidden=True)),
         ]
 
     def __str__(self) -> str:
