@@ -27,7 +27,9 @@ CONTENT_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".pcm": "audio/pcm",
 class SignedFileStorage(FileSystemStorage):
     """Store files in a private folder; `url` is a link that expires and that only FR02 can make."""
 
-    def url(self, name: str | None, parameters: dict[str, str] | None = None, expire: int | None = None) -> str:
+    def url(
+        self, name: str | None, parameters: dict[str, str] | None = None, expire: int | None = None
+    ) -> str:
         """Return a signed link, valid for `expire` seconds (default AUDIO_LINK_SECONDS)."""
         expires = int(time.time()) + (settings.AUDIO_LINK_SECONDS if expire is None else expire)
         query = urlencode({"expires": expires, "signature": sign(name or "", expires)})
@@ -54,7 +56,9 @@ def serve_signed(request: HttpRequest, name: str) -> HttpResponseBase:
     if not is_signed:
         return problem_response(Forbidden(_("Ce lien n’est pas valide.")), request)
     if int(expires) < time.time():
-        return problem_response(Forbidden(_("Ce lien a expiré. Demandez-en un nouveau dans l’historique.")), request)
+        return problem_response(
+            Forbidden(_("Ce lien a expiré. Demandez-en un nouveau dans l’historique.")), request
+        )
     try:
         file = storages["default"].open(name)
     except FileNotFoundError:

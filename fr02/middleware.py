@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
@@ -42,7 +43,7 @@ class _Middleware:
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest):  # type: ignore[no-untyped-def]
+    def __call__(self, request: HttpRequest):
         self.before(request)
         if iscoroutinefunction(self):
             return self._acall(request)
@@ -81,9 +82,11 @@ class SecurityHeaders(_Middleware):
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         policy = LOOSE_POLICY if request.path.startswith(LOOSE_PATHS) else CONTENT_SECURITY_POLICY
-        options = settings.STORAGES["default"].get("OPTIONS", {})
+        options: Any = settings.STORAGES["default"].get("OPTIONS", {})
         # A form of the credit page leads to Stripe, and browsers follow no redirect of a form to anywhere else.
-        payment = (settings.STRIPE_API_BASE or "https://checkout.stripe.com") if settings.STRIPE_SECRET_KEY else ""
+        payment = (
+            (settings.STRIPE_API_BASE or "https://checkout.stripe.com") if settings.STRIPE_SECRET_KEY else ""
+        )
         policy = policy.format(media=options.get("endpoint_url") or "", payment=payment)
         response.setdefault("Content-Security-Policy", policy.replace(" ;", ";").strip())
         return response
@@ -104,7 +107,7 @@ class StaticFiles(_Middleware):
                 return response
         return await self.get_response(request)
 
-    def __call__(self, request: HttpRequest):  # type: ignore[no-untyped-def]
+    def __call__(self, request: HttpRequest):
         if iscoroutinefunction(self):
             return self._acall(request)
         return self.whitenoise(request) or self.get_response(request)

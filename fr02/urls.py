@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from fr02 import health, media, pages
+from fr02 import closing, health, media, pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
     path("developpeurs/", include("fr02.portal_urls")),
     path("mentions-legales", pages.legal, name="legal"),
+    path("compte/fermer", closing.close, name="account-close"),
     path("compte/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("media/<path:name>", media.serve_signed, name="signed-media"),

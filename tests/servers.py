@@ -27,7 +27,11 @@ def database_url() -> str:
     """Return the address of the database that this test works on."""
     parameters = connection.settings_dict
     host, port = parameters["HOST"], parameters["PORT"]
-    login = f"{parameters['USER']}:{parameters['PASSWORD']}@" if parameters["PASSWORD"] else f"{parameters['USER']}@"
+    login = (
+        f"{parameters['USER']}:{parameters['PASSWORD']}@"
+        if parameters["PASSWORD"]
+        else f"{parameters['USER']}@"
+    )
     if str(host).startswith("/"):
         return f"postgresql://{login}/{parameters['NAME']}?host={host}&port={port or 5432}"
     return f"postgresql://{login}{host}:{port or 5432}/{parameters['NAME']}"
@@ -75,7 +79,16 @@ def start_server(folder: Path, media_dir: Path, command: list[str] | None = None
         **extra,
     }
     log = folder / f"server-{port}.log"
-    daphne = [sys.executable, "-m", "fr02.serve", "--bind", "127.0.0.1", "--port", str(port), "fr02.asgi:application"]
+    daphne = [
+        sys.executable,
+        "-m",
+        "fr02.serve",
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "fr02.asgi:application",
+    ]
     arguments = [part.format(port=port) for part in command] if command else daphne
     with log.open("wb") as output:
         process = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=output, stderr=output)

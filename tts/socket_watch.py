@@ -33,7 +33,10 @@ class OpenSockets:
     def add(self, socket: Socket) -> None:
         """Count a socket in. Raises TooManyStreams beyond SOCKETS_PER_ACCOUNT of one account."""
         user_id = socket.caller.user_id
-        if sum(1 for other in self.sockets if other.caller.user_id == user_id) >= settings.SOCKETS_PER_ACCOUNT:
+        if (
+            sum(1 for other in self.sockets if other.caller.user_id == user_id)
+            >= settings.SOCKETS_PER_ACCOUNT
+        ):
             raise TooManyStreams(_("Trop de WebSockets ouvertes pour ce compte."))
         self.sockets.add(socket)
         if self.watch is None or self.watch.done():

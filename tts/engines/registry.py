@@ -9,6 +9,7 @@ from django.conf import settings
 
 from fr02.errors import EngineUnavailable
 from tts.engines.base import Engine, EngineError
+from tts.engines.fish import FishEngine
 from tts.engines.kokoro import kokoro_engine
 
 logger = logging.getLogger(__name__)
@@ -35,5 +36,5 @@ def prepare_engines() -> None:
 
 @functools.cache
 def _made(name: str) -> Engine:
-    makers: dict[str, Callable[[], Engine]] = {"kokoro": kokoro_engine}
+    makers: dict[str, Callable[[], Engine]] = {"kokoro": kokoro_engine, "fish": FishEngine}
     return makers[name]()
