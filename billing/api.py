@@ -1,11 +1,13 @@
 """The REST doors of billing: credit and usage."""
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers as rest
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.services import Caller
 from billing import usage
 from billing.services import credit_of
 
@@ -53,7 +55,7 @@ class CreditView(APIView):
 
     @extend_schema(operation_id="account_credit", summary="Crédit du compte", responses=CreditSerializer)
     def get(self, request: Request) -> Response:
-        credit = credit_of(request.auth.user_id)
+        credit = credit_of(caller_of(request).user_id)
         return Response(
             {
                 "balance_micros": credit.balance_micros,
@@ -74,16 +76,16 @@ class UsageView(APIView):
         operation_id="account_usage",
         summary="Consommation du compte",
         parameters=[
-            OpenApiParameter("from", rest.DateField()),
-            OpenApiParameter("to", rest.DateField()),
-            OpenApiParameter("group_by", rest.ChoiceField(choices=list(usage.GROUPS), default="day")),
+            OpenApiParameter("from", OpenApiTypes.DATE),
+            OpenApiParameter("to", OpenApiTypes.DATE),
+            OpenApiParameter("group_by", enum=list(usage.GROUPS), default="day"),
         ],
         responses=UsageSerializer,
     )
     def get(self, request: Request) -> Response:
         period = usage.parse_period(request.query_params.get("from"), request.query_params.get("to"))
         group_by = request.query_params.get("group_by", "day")
-        rows = usage.usage_of(user_id=request.auth.user_id, period=period, group_by=group_by)
+        rows = usage.usage_of(user_id=caller_of(request).user_id, period=period, group_by=group_by)
         return Response(
             {
                 "from": period.first,
@@ -93,3 +95,9 @@ class UsageView(APIView):
                 "totals": usage.totals_of(rows),
             }
         )
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who asks, as the authentication classes say."""
+    assert isinstance(request.auth, Caller)
+    return request.auth

@@ -5,6 +5,8 @@ from typing import Any
 
 import stripe
 from django.conf import settings
+from stripe import RequestOptions
+from stripe.params.checkout import SessionCreateParams, SessionCreateParamsPaymentIntentData
 
 MICROS_PER_CENT = 10_000
 CURRENCY = "eur"
@@ -45,49 +47,47 @@ def create_checkout(
     cancel_url: str,
 ) -> dict[str, Any]:
     """Open a hosted payment page for a top-up; the same top-up gives the same page."""
-    future = {"setup_future_usage": "off_session"} if saves_card else {}
-    session = _client().v1.checkout.sessions.create(
-        {
-            "mode": "payment",
-            "customer": customer_id,
-            "client_reference_id": top_up_id,
-            "metadata": {"top_up": top_up_id},
-            "locale": "fr",
-            "line_items": [
-                {
-                    "quantity": 1,
-                    "price_data": {
-                        "currency": CURRENCY,
-                        "unit_amount": cents(amount_micros),
-                        "product_data": {"name": "Crédit FR02"},
-                    },
-                }
-            ],
-            "payment_intent_data": {"metadata": {"top_up": top_up_id}, **future},
-            "payment_method_types": ["card"] if saves_card else ["card", "sepa_debit"],
-            "invoice_creation": {"enabled": True},
-            "success_url": success_url,
-            "cancel_url": cancel_url,
-        },
-        {"idempotency_key": f"checkout-{top_up_id}"},
-    )
-    return session.to_dict()
+    payment: SessionCreateParamsPaymentIntentData = {"metadata": {"top_up": top_up_id}}
+    if saves_card:
+        payment["setup_future_usage"] = "off_session"
+    parameters: SessionCreateParams = {
+        "mode": "payment",
+        "customer": customer_id,
+        "client_reference_id": top_up_id,
+        "metadata": {"top_up": top_up_id},
+        "locale": "fr",
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": CURRENCY,
+                    "unit_amount": cents(amount_micros),
+                    "product_data": {"name": "Crédit FR02"},
+                },
+            }
+        ],
+        "payment_intent_data": payment,
+        "allowed_payment_method_types": ["card"] if saves_card else ["card", "sepa_debit"],
+        "invoice_creation": {"enabled": True},
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+    options: RequestOptions = {"idempotency_key": f"checkout-{top_up_id}"}
+    return _client().v1.checkout.sessions.create(parameters, options).to_dict()
 
 
 def create_card_setup(*, customer_id: str, success_url: str, cancel_url: str) -> dict[str, Any]:
     """Open a hosted page that saves a card and takes no money."""
-    session = _client().v1.checkout.sessions.create(
-        {
-            "mode": "setup",
-            "customer": customer_id,
-            "currency": CURRENCY,
-            "locale": "fr",
-            "payment_method_types": ["card"],
-            "success_url": success_url,
-            "cancel_url": cancel_url,
-        }
-    )
-    return session.to_dict()
+    parameters: SessionCreateParams = {
+        "mode": "setup",
+        "customer": customer_id,
+        "currency": CURRENCY,
+        "locale": "fr",
+        "allowed_payment_method_types": ["card"],
+        "success_url": success_url,
+        "cancel_url": cancel_url,
+    }
+    return _client().v1.checkout.sessions.create(parameters).to_dict()
 
 
 def retrieve_session(session_id: str) -> dict[str, Any]:

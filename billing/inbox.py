@@ -104,8 +104,8 @@ def reconcile() -> int:
         state__in=(TopUp.State.PENDING, TopUp.State.PROCESSING),
         session_id__isnull=False,
     )
-    for session_id in unfinished.values_list("session_id", flat=True):
-        payments.apply_session(gateway.retrieve_session(session_id))
+    for top_up in unfinished:
+        payments.apply_session(gateway.retrieve_session(str(top_up.session_id)))
     return len(missing)
 
 

@@ -269,7 +269,7 @@ class Price(models.Model):
 
     @property
     def engine_title(self) -> str:
-        return ENGINE_TITLES.get(self.engine, self.engine)
+        return str(ENGINE_TITLES.get(self.engine, self.engine))
 
     @property
     def euros_per_million(self) -> int:

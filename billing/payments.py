@@ -5,6 +5,7 @@ come in any order, any number of times, or never. The account and the amount com
 Every function that writes locks the account first, so that there is one order of locks.
 """
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -125,7 +126,7 @@ def apply_session(session: dict[str, Any]) -> TopUp | None:
 
 
 @transaction.atomic
-def apply_payment_intent(intent: dict[str, Any], *, top_up_id: str | None = None) -> TopUp:
+def apply_payment_intent(intent: dict[str, Any], *, top_up_id: uuid.UUID | None = None) -> TopUp:
     """Bring a top-up to the state of its payment; credit it when it is paid. Raises NotKnownYet or
     EventRefused.
     """

@@ -6,7 +6,7 @@ Each function is one short statement or transaction and works inside the caller'
     hold_credit(user_id, amount_micros, life_s) -> Hold
     extend_hold(hold_id, life_s) -> bool
     settle_hold(hold_id, amount_micros, source_type, source_id, usage=Usage(...)) -> Settlement | None
-    void_expired_holds() -> int
+    void_expired_holds(grace=timedelta(0)) -> int
     credit_of(user_id) -> Credit
 """
 

@@ -1,7 +1,8 @@
 """A process that spends credit and is killed for it: `python -m tests.billing.crash_worker <mode> <user id>`.
 
 `write` holds and captures in eight threads until its standard input closes; every line `acked <source>` was committed.
-`held`, `uncommitted`, `captured` go exactly so far, say so, and wait to be killed. `sweep` releases what is overdue and proves the books.
+`held`, `uncommitted`, `captured` go exactly so far, say so, and wait to be killed.
+`sweep` releases what is overdue and proves the books.
 """
 
 import sys

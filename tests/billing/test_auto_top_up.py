@@ -1,6 +1,7 @@
 """Topping up by itself: once per need, within its limits, never in a loop. L13. And the mails of low credit."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -16,7 +17,7 @@ from tests.billing.helpers import EURO, account_of, buy, entries_of, speak, toge
 from tests.billing.shop import CARD, REFUSED_LATER, WANTS_OWNER, Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WISH = {
+WISH: dict[str, Any] = {
     "is_enabled": True,
     "threshold_micros": 5 * EURO,
     "amount_micros": 10 * EURO,

@@ -63,7 +63,7 @@ class Cluster:
 
     def rows(self, query: str) -> list[tuple]:
         with psycopg.connect(self.url) as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]
+            return connection.execute(query).fetchall()
 
     def wait_for_captures(self, number: int) -> None:
         """Return once so many more captures stand in the books."""

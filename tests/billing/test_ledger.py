@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -202,12 +203,15 @@ def test_adjust_needs_reason_and_credit(alice: User, bob: User) -> None:
     )
     entry = Entry.objects.get(account__user=alice, kind="adjust")
     assert (entry.amount_micros, entry.reason, entry.actor_id) == (-40 * CENT, "Erreur de saisie", bob.pk)
+    right: dict[str, Any] = {
+        "user_id": alice.pk,
+        "amount_micros": 5 * CENT,
+        "reason": "Essai",
+        "actor_id": bob.pk,
+    }
     for wrong in ({"amount_micros": -61 * CENT}, {"amount_micros": 0 * CENT}, {"reason": " "}):
         with pytest.raises(InvalidRequest):
-            ledger.adjust_credit(
-                **{"user_id": alice.pk, "amount_micros": 5 * CENT, "reason": "Essai", "actor_id": bob.pk}
-                | wrong
-            )
+            ledger.adjust_credit(**right | wrong)
 
 
 def test_books_outlive_the_user(alice: User) -> None:

@@ -134,7 +134,7 @@ def test_sepa_later(till: Till, iban: str, balance: str, state: str) -> None:
     assert till.balance() == "0,00\u00a0€"
     assert "en cours chez la banque" in page.inner_text("main")
 
-    till.shop.world.settle_sepa(TopUp.objects.get(account__user=till.user).session_id)
+    till.shop.world.settle_sepa(str(TopUp.objects.get(account__user=till.user).session_id))
     assert till.balance() == balance
     assert state in page.inner_text("main")
 
@@ -256,7 +256,7 @@ def test_statement_as_csv(alice: User, bob: User) -> None:
     for reason in ("=HYPERLINK(1)", " +1", "\u00a0-1", "@x", "ligne\n=1", "normal"):
         ledger.grant_credit(user_id=alice.pk, amount_micros=100, reason=reason)
     speak(alice, 250_000)
-    answer = logged_in(alice).get("/credit/ecritures.csv")
+    answer: Any = logged_in(alice).get("/credit/ecritures.csv")
     text = b"".join(answer.streaming_content).decode()
     assert answer["Content-Type"].startswith("text/csv")
     assert text.startswith("\ufeffDate;Nature;Montant (€);")

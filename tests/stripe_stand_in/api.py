@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
+from stripe.params import CustomerCreateParams, PaymentIntentCreateParams, RefundCreateParams
+from stripe.params.checkout import SessionCreateParams
+
 from tests.stripe_stand_in import objects
 from tests.stripe_stand_in.objects import Thing
 from tests.stripe_stand_in.world import ApiError, World, copy
@@ -78,11 +81,19 @@ def _run(world: World, method: str, path: str, parameters: Parameters) -> tuple[
         with world.lock:
             for verb, pattern, handler in ROUTES:
                 if verb == method and (match := re.fullmatch(pattern, path)):
+                    _refuse_unknown(parameters, KNOWN.get(pattern) if method == "POST" else None)
                     thing = handler(world, parameters, *match.groups())
                     return 200, _expanded(world, copy(thing), parameters.get("expand", []))
         raise ApiError(404, "invalid_request_error", f"Unrecognized request URL ({method}: {path}).")
     except ApiError as error:
         return error.status, error.body
+
+
+def _refuse_unknown(parameters: Parameters, known: Any) -> None:
+    for name in parameters if known else ():
+        if name not in known.__annotations__:
+            message = f"Received unknown parameter: {name}"
+            raise ApiError(400, "invalid_request_error", message, "parameter_unknown", param=name)
 
 
 def _expanded(world: World, thing: Thing, paths: list[str]) -> Thing:
@@ -124,7 +135,7 @@ def _create_session(world: World, parameters: Parameters) -> Thing:
     for name in ("client_reference_id", "success_url", "cancel_url", "locale"):
         session[name] = parameters.get(name)
     session["metadata"] = parameters.get("metadata", {})
-    session["payment_method_types"] = parameters.get("payment_method_types", ["card"])
+    session["payment_method_types"] = parameters.get("allowed_payment_method_types", ["card"])
     session["url"] = f"{world.base}/c/pay/{session['id']}"
     if "expires_at" in parameters:
         session["expires_at"] = int(parameters["expires_at"])
@@ -263,6 +274,13 @@ def _required(parameters: Parameters, name: str) -> Any:
     return parameters[name]
 
 
+# What may be sent is what the SDK's own parameter types know.
+KNOWN = {
+    "/v1/customers": CustomerCreateParams,
+    "/v1/checkout/sessions": SessionCreateParams,
+    "/v1/payment_intents": PaymentIntentCreateParams,
+    "/v1/refunds": RefundCreateParams,
+}
 ROUTES: list[tuple[str, str, Callable[..., Thing]]] = [
     ("POST", "/v1/customers", _create_customer),
     ("GET", "/v1/customers/([^/]+)", _getter("customer")),

@@ -4,13 +4,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from billing.audit import check_books
 
 
 class Command(BaseCommand):
-    help = gettext_lazy("Recalcule tous les soldes à partir des écritures ; échoue au premier écart.")
+    help = "Recalcule tous les soldes à partir des écritures\u202f; échoue au moindre écart."
 
     def handle(self, *args: Any, **options: Any) -> None:
         findings = check_books()
