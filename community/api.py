@@ -1,5 +1,6 @@
 """The JSON doors of the community."""
 
+from datetime import UTC
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -43,6 +44,7 @@ class ModelSerializer(serializers.ModelSerializer[Voice]):
     """Show a community voice; `fish_audio_id` is what `voice_id` takes."""
 
     fish_audio_id = serializers.CharField(source="public_id")
+    created_at = serializers.DateTimeField(default_timezone=UTC)
 
     class Meta:
         model = Voice

@@ -1,5 +1,6 @@
 """The JSON doors of private voices."""
 
+from datetime import UTC
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -32,6 +33,7 @@ class VoiceSerializer(serializers.ModelSerializer[Voice]):
 
     fish_audio_model_id = serializers.CharField(source="public_id")
     preview_url = serializers.CharField(source="sample_url")
+    created_at = serializers.DateTimeField(default_timezone=UTC)
 
     class Meta:
         model = Voice
