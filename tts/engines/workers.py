@@ -1,7 +1,7 @@
 """The threads that speak: one per core, each asks the scheduler for the most urgent segment."""
 
-import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -9,9 +9,7 @@ from time import monotonic
 from tts.engines import admission
 from tts.engines.scheduler import Job, Pace, Scheduler, StopFlag, Stream
 
-NICENESS = 2  # the event loop, the database and the pages go first
-
-logger = logging.getLogger(__name__)
+NICENESS = 2  # added to the process's own: the event loop, the database and the pages go first
 
 
 class Stopped(Exception):
@@ -132,5 +130,7 @@ class WorkerPool:
 
 
 def _be_nice() -> None:
-    if hasattr(os, "setpriority"):  # per thread on Linux
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    """Yield a little to everything else; Linux keeps a niceness per thread, elsewhere it would be the process's."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS))
