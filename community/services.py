@@ -8,12 +8,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from community.models import Like, Report
-from fr02.errors import Conflict, Forbidden, VoiceNotFound
+from fr02.errors import Conflict, VoiceNotFound
+from voices.editing import check_shareable, lock_own_voice
 from voices.mirror import clean_text
 from voices.models import Voice
 from voices.words import search_text
-
-PUBLISHABLE = (Voice.Kind.BLEND, Voice.Kind.CLONE)
 
 
 @transaction.atomic
@@ -89,11 +88,8 @@ def publish_voice(*, user_id: int, voice_id: str, author_nickname: str = "") -> 
     Raises VoiceNotFound, Forbidden for a voice that a moderator hid, Conflict for one that is not ready or
     not its owner's own work. Publishing twice changes the name only.
     """
-    voice = _lock_own_voice(user_id, voice_id)
-    if voice.is_hidden:
-        raise Forbidden(_("La modération a masqué cette voix\u00a0: elle ne peut pas être publiée."))
-    if voice.kind not in PUBLISHABLE:
-        raise Conflict(_("Seuls vos mélanges et vos clones peuvent être publiés."))
+    voice = lock_own_voice(user_id=user_id, voice_id=voice_id)
+    check_shareable(voice)
     if voice.state != Voice.State.TRAINED:
         raise Conflict(_("Cette voix n’est pas encore prête\u00a0: elle ne peut pas être publiée."))
     author = clean_text(author_nickname, 100) or voice.author_nickname or _("Anonyme")
@@ -103,7 +99,7 @@ def publish_voice(*, user_id: int, voice_id: str, author_nickname: str = "") -> 
 @transaction.atomic
 def unpublish_voice(*, user_id: int, voice_id: str) -> Voice:
     """Take an own voice back: others can no longer speak with it. Twice is not an error."""
-    voice = _lock_own_voice(user_id, voice_id)
+    voice = lock_own_voice(user_id=user_id, voice_id=voice_id)
     return _set_visibility(voice, Voice.Visibility.PRIVATE, voice.author_nickname)
 
 
@@ -113,13 +109,6 @@ def _lock_public_voice(voice_id: str) -> Voice:
     if found is None:
         raise VoiceNotFound()
     return found
-
-
-def _lock_own_voice(user_id: int, voice_id: str) -> Voice:
-    voice = Voice.objects.select_for_update().private_of(user_id).filter(public_id=voice_id).first()
-    if voice is None:
-        raise VoiceNotFound()
-    return voice
 
 
 def _change_likes(voice: Voice, by: int) -> Voice:

@@ -23,11 +23,11 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 320, "height": 800}
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
-    """Start Chromium. Playwright keeps an event loop in this thread: Django must not mind it."""
+def open_browser(*arguments: str) -> Iterator[Browser]:
+    """Start Chromium, with further arguments. Playwright keeps an event loop in this thread: Django must not mind it."""
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
         try:
             yield browser

@@ -43,6 +43,9 @@ class DescribedForm(forms.Form):
         required=False,
     )
 
+    def __init__(self, data: Any = None, files: Any = None, **options: Any) -> None:
+        super().__init__(data, files, label_suffix="", **options)
+
     @property
     def tag_list(self) -> list[str]:
         return [tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]

@@ -16,6 +16,7 @@ export function watchBlend(form) {
 
 function rows(form) {
   return [...form.querySelectorAll(".blend-row")].map((row) => ({
+    row,
     voice: row.querySelector("[data-blend-voice]").value,
     weight: Number(row.querySelector("[data-blend-weight]").value),
     slider: row.querySelector("[data-blend-weight]"),
@@ -26,7 +27,9 @@ function rows(form) {
 function describe(form) {
   const all = rows(form);
   const total = all.reduce((sum, row) => sum + (row.voice ? row.weight : 0), 0);
-  for (const row of all) {
+  for (const [index, row] of all.entries()) {
+    // One empty row at a time is enough to choose in.
+    row.row.hidden = index > 1 && !row.voice && !all[index - 1].voice;
     row.slider.disabled = !row.voice;
     row.share.textContent = row.voice ? `${Math.round((100 * row.weight) / total)}\u202f%` : "";
   }
