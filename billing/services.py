@@ -4,13 +4,14 @@ Each function is one short statement or transaction and works inside the caller'
 `transaction.atomic()`; none is ever open while something is synthesised. Signatures:
 
     hold_credit(user_id, amount_micros, life_s) -> Hold
-    extend_hold(hold_id, life_s) -> bool
+    extend_holds(hold_ids, life_s) -> int
     settle_hold(hold_id, amount_micros, source_type, source_id, usage=Usage(...)) -> Settlement | None
     void_expired_holds(grace=timedelta(0)) -> int
     credit_of(user_id) -> Credit
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,10 +89,17 @@ def hold_credit(*, user_id: int, amount_micros: int, life_s: float) -> Hold:
     )
 
 
-def extend_hold(*, hold_id: int, life_s: float) -> bool:
-    """Give an open hold so many seconds from now. Return False when it is no longer open."""
+def extend_holds(*, hold_ids: Sequence[int], life_s: float) -> int:
+    """Give the open ones of these holds so many seconds from now. Return how many they are.
+
+    A hold that somebody settles at this moment is passed over: waiting for many of them could meet, crosswise,
+    somebody who waits for one.
+    """
     expires_at = timezone.now() + timedelta(seconds=life_s)
-    return bool(Hold.objects.open().filter(pk=hold_id).update(expires_at=expires_at))
+    with transaction.atomic():
+        free = Hold.objects.open().filter(pk__in=hold_ids).select_for_update(skip_locked=True)
+        ids = list(free.values_list("pk", flat=True))
+        return Hold.objects.filter(pk__in=ids).update(expires_at=expires_at)
 
 
 def settle_hold(

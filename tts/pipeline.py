@@ -24,23 +24,24 @@ from accounts.services import Caller
 from billing.pricing import price_micros
 from fr02 import errors
 from fr02.bridge import in_database, in_thread
+from fr02.media import STORAGE_ERRORS
 from tts.audio.wav import HEADER_BYTES, wav_header
+from tts.checkpoints import checkpoints
 from tts.engines import base
 from tts.engines.registry import engine_named
 from tts.failover import stream_with_failover
 from tts.models import Generation
 from tts.request import SpeechRequest
-from tts.services import Delivery, checkpoint_generation, close_generation, open_generation
+from tts.services import Delivery, close_generation, open_generation
 from voices.models import Voice
 from voices.services import resolve_voice
 
 logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 24_000
-CHECKPOINT_SECONDS = 2.0
 SPOOL_BYTES = 1024 * 1024
 
-_finishing: set[asyncio.Task[None]] = set()
+_finishing: set[asyncio.Task[Any]] = set()
 
 
 class Synthesis:
@@ -57,6 +58,7 @@ class Synthesis:
         self.delivery = Delivery(warnings=list(generation.warnings))
         self.balance_micros = 0
         self.is_stored = False
+        self.is_hold_lost = False
 
     async def stream(self, *, is_live: bool = True) -> AsyncGenerator[bytes]:
         """Yield the audio as it is made.
@@ -65,7 +67,8 @@ class Synthesis:
         that is what the caller hands out. Raises an `errors.EngineError` when the engine fails.
         """
         status, failure = Generation.Status.PARTIAL, "client_left"
-        started = checkpointed = time.monotonic()
+        started = time.monotonic()
+        checkpoints.add(self.generation, lambda: self.delivery if is_live else Delivery(), self._lose_hold)
         spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  `_finish` closes it, even after a cancellation
         pieces = stream_with_failover(self.order, self.generation.engine, may_fail_over=self.may_fail_over)
         try:
@@ -77,12 +80,8 @@ class Synthesis:
                             self.delivery.first_audio_ms = round((time.monotonic() - started) * 1000)
                         yield piece.data
                     self._count(engine, piece)
-                    if time.monotonic() - checkpointed > CHECKPOINT_SECONDS:
-                        checkpointed = time.monotonic()
-                        delivered = self.delivery if is_live else Delivery()
-                        await in_database(
-                            checkpoint_generation, generation=self.generation, delivery=delivered
-                        )
+                    if self.is_hold_lost:
+                        raise base.EngineTimeout("the hold was settled while the stream stood still")
             status, failure = Generation.Status.DONE, ""
         except base.EngineError as error:
             refusal = translate(error)
@@ -98,6 +97,10 @@ class Synthesis:
             await _see_through(self._finish(status, failure, spool, is_live=is_live))
         if not is_live and not self.is_stored:
             raise errors.EngineError(_("L’audio n’a pas pu être enregistré. Rien ne vous est facturé."))
+
+    def _lose_hold(self) -> None:
+        """Take note that the sweeper settled this synthesis: what is delivered from now on would be free."""
+        self.is_hold_lost = True
 
     def _count(self, engine: str, piece: base.Piece) -> None:
         spoken_by_others = sum(count for name, count in self.delivery.characters.items() if name != engine)
@@ -133,10 +136,13 @@ class Synthesis:
             delivery=self.delivery,
             is_stored=self.is_stored,
         )
+        checkpoints.remove(self.generation)
         self.generation.status = status
         if settlement is not None:
-            self.generation.cost_micros = settlement.captured_micros
             self.balance_micros = settlement.balance_micros
+        elif self.is_stored:
+            self.is_stored = False
+            await in_thread(storages["default"].delete, self.generation.audio_name)
 
 
 async def open_synthesis(
@@ -145,9 +151,18 @@ async def open_synthesis(
     """Resolve the voice, price the text and hold the credit.
 
     Raises VoiceNotFound, InsufficientCredit, TooManyStreams, RateLimited, EngineUnavailable; and
-    `tts.services.IdempotencyKeyTaken`.
+    `tts.services.IdempotencyKeyTaken`. Who leaves meanwhile leaves nothing open.
     """
-    return await in_database(_open, request, caller, source, idempotency_key)
+    opening = asyncio.get_running_loop().create_task(
+        in_database(_open, request, caller, source, idempotency_key)
+    )
+    _finishing.add(opening)
+    opening.add_done_callback(_finishing.discard)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_abandon)
+        raise
 
 
 def fingerprint(request: SpeechRequest) -> str:
@@ -219,10 +234,28 @@ def _store(generation: Generation, spool: Any) -> bool:
     spool.seek(0)
     try:
         storages["default"].save(generation.audio_name, File(spool))
-    except OSError:
+    except STORAGE_ERRORS:
         logger.exception("generation %s: audio not stored", generation.pk)
         return False
     return True
+
+
+def _abandon(opening: asyncio.Task[Synthesis]) -> None:
+    """Close what nobody waits for any more."""
+    if opening.cancelled() or opening.exception() is not None:
+        return
+    closing = opening.get_loop().create_task(
+        in_database(
+            close_generation,
+            generation=opening.result().generation,
+            status=Generation.Status.FAILED,
+            failure="client_left",
+            delivery=Delivery(),
+            is_stored=False,
+        )
+    )
+    _finishing.add(closing)
+    closing.add_done_callback(_finishing.discard)
 
 
 async def _see_through(work: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,9 @@
 """The writes of a synthesis: opened with its hold, checkpointed while it speaks, closed with its capture."""
 
+import functools
 import uuid
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.core.files.storage import storages
@@ -11,9 +13,10 @@ from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
 from accounts.services import Caller
+from billing.models import Hold
 from billing.pricing import price_micros
-from billing.services import Settlement, Usage, extend_hold, hold_credit, settle_hold
-from fr02.errors import NotFound
+from billing.services import Settlement, Usage, extend_holds, hold_credit, settle_hold
+from fr02.errors import Conflict, NotFound
 from tts.engines.base import EngineOrder
 from tts.models import Generation
 from tts.request import SpeechRequest
@@ -46,9 +49,7 @@ class Delivery:
 
     def cost_micros(self, at: Any) -> int:
         """Return the price of what was delivered, by the price list of the moment it was asked for."""
-        return sum(
-            price_micros(engine=engine, characters=count, at=at) for engine, count in self.characters.items()
-        )
+        return sum(_price(engine, at) * count for engine, count in self.characters.items())
 
 
 def open_generation(
@@ -102,15 +103,25 @@ def open_generation(
         raise IdempotencyKeyTaken from error
 
 
-def checkpoint_generation(*, generation: Generation, delivery: Delivery) -> None:
-    """Note what was delivered so far, and that the process lives: a crash later is charged up to here."""
-    extend_hold(hold_id=generation.hold_id, life_s=HOLD_LIFE_S)
-    Generation.objects.filter(pk=generation.pk, status=Generation.Status.PENDING).update(
-        billed_characters=delivery.total_characters,
-        cost_micros=delivery.cost_micros(generation.created_at),
-        duration_ms=delivery.duration_ms,
-        size=delivery.size,
-    )
+def checkpoint_generations(*, progress: list[tuple[Generation, Delivery]]) -> list[Generation]:
+    """Note what was delivered so far, and that the process lives: a crash later is charged up to here.
+
+    A row that is being closed at this moment is passed over. Return those whose hold is no longer open.
+    """
+    extend_holds(hold_ids=[generation.hold_id for generation, _ in progress], life_s=HOLD_LIFE_S)
+    delivered = {generation.pk: (generation, delivery) for generation, delivery in progress}
+    with transaction.atomic():
+        pending = Generation.objects.filter(pk__in=delivered, status=Generation.Status.PENDING)
+        rows = list(pending.select_for_update(skip_locked=True, of=("self",)).only("pk"))
+        for row in rows:
+            generation, delivery = delivered[row.pk]
+            row.billed_characters = delivery.total_characters
+            row.cost_micros = delivery.cost_micros(generation.created_at)
+            row.duration_ms = delivery.duration_ms
+            row.size = delivery.size
+        Generation.objects.bulk_update(rows, ["billed_characters", "cost_micros", "duration_ms", "size"])
+    closed = Generation.objects.filter(pk__in=delivered).exclude(hold__state=Hold.State.OPEN)
+    return [delivered[pk][0] for pk in closed.values_list("pk", flat=True)]
 
 
 def close_generation(
@@ -136,7 +147,7 @@ def close_generation(
             status=status,
             failure=failure,
             billed_characters=delivery.total_characters,
-            cost_micros=cost_micros,
+            cost_micros=settlement.captured_micros,
             upstream_bytes=upstream_bytes,
             duration_ms=delivery.duration_ms,
             size=delivery.size,
@@ -165,6 +176,9 @@ def sweep_generations() -> int:
     ).select_related("hold", "voice")
     for generation in stale.order_by("created_at")[:1000]:
         with transaction.atomic():
+            is_alive = Hold.objects.open().filter(pk=generation.hold_id, expires_at__gte=timezone.now())
+            if is_alive.exists():
+                continue
             settlement = settle_hold(
                 hold_id=generation.hold_id,
                 amount_micros=generation.cost_micros,
@@ -194,6 +208,8 @@ def delete_generation(*, user_id: int, generation_id: uuid.UUID) -> None:
     generation = Generation.objects.of(user_id).filter(pk=generation_id).first()
     if generation is None:
         raise NotFound(_("Cette synthèse n’existe pas."))
+    if generation.status == Generation.Status.PENDING:
+        raise Conflict(_("Cette synthèse est en cours. Attendez sa fin pour la supprimer."))
     if generation.audio_name:
         storages["default"].delete(generation.audio_name)
     Generation.objects.filter(pk=generation_id).update(
@@ -243,3 +259,9 @@ def _usage(generation: Generation, characters: int, upstream_bytes: int) -> Usag
         voice_id=generation.voice.public_id if generation.voice else "",
         voice_title=generation.voice_title,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _price(engine: str, at: datetime) -> int:
+    """Return what one character costs at a moment of the past, asked for again and again while it is spoken."""
+    return price_micros(engine=engine, characters=1, at=at)

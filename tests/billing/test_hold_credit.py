@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from billing.models import Account, Hold
-from billing.services import credit_of, extend_hold, hold_credit, settle_hold, void_expired_holds
+from billing.services import credit_of, extend_holds, hold_credit, settle_hold, void_expired_holds
 from fr02.errors import Forbidden, InsufficientCredit, RateLimited, TooManyStreams
 from tests.billing.helpers import (
     EURO,
@@ -151,12 +151,12 @@ def test_a_hold_comes_back_by_itself(alice: User) -> None:
     buy(alice, EURO)
     lost = hold_credit(user_id=alice.pk, amount_micros=1_000, life_s=-1)
     alive = hold_credit(user_id=alice.pk, amount_micros=500, life_s=-1)
-    assert extend_hold(hold_id=alive.pk, life_s=60)
+    assert extend_holds(hold_ids=[alive.pk], life_s=60) == 1
 
     assert void_expired_holds() == 1
     assert account_of(alice).held_micros == 500
     assert settle(lost, 1_000) is None
-    assert not extend_hold(hold_id=lost.pk, life_s=60)
+    assert extend_holds(hold_ids=[lost.pk], life_s=60) == 0
     assert settle(alive, 500) is not None
 
 
