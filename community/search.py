@@ -174,12 +174,10 @@ def _page_by(order: str, condition: _Condition, offset: int, limit: int) -> Foun
 def _whole(search: Search) -> Found:
     order = ORDERS.get(search.sort_by, ORDERS["popular"])
     offset = (search.page - 1) * search.page_size
-    rows = _rows(
-        f"SELECT voice_id FROM community_listing ORDER BY {order} OFFSET %s LIMIT %s",  # noqa: S608
-        [offset, search.page_size + 1],
-    )
+    sql = f"SELECT {_key_column(order)} FROM community_listing ORDER BY {order} OFFSET %s LIMIT %s"  # noqa: S608
+    keys = [key & KEY_MASK for (key,) in _rows(sql, [offset, search.page_size + 1])]
     total, is_exact = count_voices()
-    return Found([key for (key,) in rows[: search.page_size]], total, is_exact, len(rows) > search.page_size)
+    return Found(keys[: search.page_size], total, is_exact, has_more=len(keys) > search.page_size)
 
 
 def _found(voice_ids: list[int], count: int, end: int) -> Found:
@@ -217,12 +215,14 @@ def _hits(condition: _Condition, tier: int, order: str, offset: int, limit: int)
     with none, it would walk the whole catalogue.
     """
     where = condition.widest_sql if tier == WIDEST else f"{condition.sql} AND tier >= {tier}"
-    column = "popularity" if order == ORDERS["popular"] else "voice_id"
-    sql = (
-        f"SELECT count(*), (array_agg({column} ORDER BY {order}))[%s:%s] FROM community_listing WHERE {where}"  # noqa: S608
-    )
+    sql = f"SELECT count(*), (array_agg({_key_column(order)} ORDER BY {order}))[%s:%s] FROM community_listing WHERE {where}"  # noqa: S608
     ((count, keys),) = _rows(sql, [offset + 1, offset + limit, *condition.values])
     return _Hits([key & KEY_MASK for key in keys or []], count)
+
+
+def _key_column(order: str) -> str:
+    """Return the column to read a key from, so that the index of the order alone answers."""
+    return "popularity" if order == ORDERS["popular"] else "voice_id"
 
 
 def _reranked(voice_ids: list[int], phrase: str) -> list[int]:
