@@ -215,7 +215,8 @@ def _hits(condition: _Condition, tier: int, order: str, offset: int, limit: int)
     with none, it would walk the whole catalogue.
     """
     where = condition.widest_sql if tier == WIDEST else f"{condition.sql} AND tier >= {tier}"
-    sql = f"SELECT count(*), (array_agg({_key_column(order)} ORDER BY {order}))[%s:%s] FROM community_listing WHERE {where}"  # noqa: S608
+    page = f"(array_agg({_key_column(order)} ORDER BY {order}))[%s:%s]"
+    sql = f"SELECT count(*), {page} FROM community_listing WHERE {where}"  # noqa: S608
     ((count, keys),) = _rows(sql, [offset + 1, offset + limit, *condition.values])
     return _Hits([key & KEY_MASK for key in keys or []], count)
 
