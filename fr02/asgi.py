@@ -1,7 +1,9 @@
 """The ASGI application: HTTP to Django, sockets to their consumers."""
 
+import gc
 import os
 import threading
+from typing import Any, cast
 
 from django.core.asgi import get_asgi_application
 
@@ -15,6 +17,20 @@ from fr02.daphne_repairs import repair_daphne  # noqa: E402
 from fr02.sockets import socket_application  # noqa: E402
 from tts.engines.registry import prepare_engines  # noqa: E402
 
-application = ProtocolTypeRouter({"http": limit_bodies(django_application), "websocket": socket_application})
+application = ProtocolTypeRouter(
+    {"http": limit_bodies(cast(Any, django_application)), "websocket": socket_application}
+)
 repair_daphne()
-threading.Thread(target=prepare_engines, name="prepare-engines", daemon=True).start()
+
+
+def _prepare() -> None:
+    """Load what the first request would wait for, then tell the collector that all of it stays.
+
+    A full collection looks at everything: 200 ms in which no stream moves, 30 ms without what never goes.
+    """
+    prepare_engines()
+    gc.collect()
+    gc.freeze()
+
+
+threading.Thread(target=_prepare, name="prepare", daemon=True).start()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.core.files.storage import storages
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
@@ -25,6 +25,17 @@ from voices.models import Voice
 # How long a hold outlives the last sign of life of the process that took it.
 HOLD_LIFE_S = 120
 ERASED_AT_ONCE = 500
+# Django's bulk_update spells out every value of every row: for two hundred rows it holds up the event loop.
+CHECKPOINT = """
+    UPDATE tts_generation AS row
+    SET billed_characters = now.characters, cost_micros = now.cost_micros,
+        duration_ms = now.duration_ms, size = now.size
+    FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+        AS now (id, characters, cost_micros, duration_ms, size)
+    WHERE row.id = now.id AND row.id IN (
+        SELECT id FROM tts_generation WHERE id = now.id AND status = 'pending' FOR UPDATE SKIP LOCKED
+    )
+"""
 EXTENSIONS = {"mp3": "mp3", "wav": "wav", "pcm": "pcm", "opus": "opus"}
 
 
@@ -109,19 +120,21 @@ def checkpoint_generations(*, progress: list[tuple[Generation, Delivery]]) -> li
     A row that is being closed at this moment is passed over. Return those whose hold is no longer open.
     """
     extend_holds(hold_ids=[generation.hold_id for generation, _ in progress], life_s=HOLD_LIFE_S)
-    delivered = {generation.pk: (generation, delivery) for generation, delivery in progress}
-    with transaction.atomic():
-        pending = Generation.objects.filter(pk__in=delivered, status=Generation.Status.PENDING)
-        rows = list(pending.select_for_update(skip_locked=True, of=("self",)).only("pk"))
-        for row in rows:
-            generation, delivery = delivered[row.pk]
-            row.billed_characters = delivery.total_characters
-            row.cost_micros = delivery.cost_micros(generation.created_at)
-            row.duration_ms = delivery.duration_ms
-            row.size = delivery.size
-        Generation.objects.bulk_update(rows, ["billed_characters", "cost_micros", "duration_ms", "size"])
-    closed = Generation.objects.filter(pk__in=delivered).exclude(hold__state=Hold.State.OPEN)
-    return [delivered[pk][0] for pk in closed.values_list("pk", flat=True)]
+    rows = [
+        (
+            generation.pk,
+            delivery.total_characters,
+            delivery.cost_micros(generation.created_at),
+            delivery.duration_ms,
+            delivery.size,
+        )
+        for generation, delivery in progress
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(CHECKPOINT, [list(column) for column in zip(*rows, strict=True)])
+    noted = {generation.pk: generation for generation, _ in progress}
+    closed = Generation.objects.filter(pk__in=noted).exclude(hold__state=Hold.State.OPEN)
+    return [noted[pk] for pk in closed.values_list("pk", flat=True)]
 
 
 def close_generation(
