@@ -6,6 +6,7 @@ One resolver serves REST, the asynchronous doors and the socket.
 from collections.abc import Mapping
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.http import HttpRequest
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -91,3 +92,8 @@ def caller_of(request: Request) -> Caller:
     caller: Any = request.auth
     assert isinstance(caller, Caller)
     return caller
+
+
+def client_ip(request: HttpRequest | Request) -> str | None:
+    """Return the address of who sends a request, behind TRUSTED_PROXIES reverse proxies."""
+    return get_adapter().get_client_ip(request)

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-NAMES = ("speech", "billing", "fish", "search")
+NAMES = ("speech", "billing", "fish", "search", "sync")
 
 
 def main(names: list[str]) -> int:

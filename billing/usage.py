@@ -16,6 +16,7 @@ from accounts.models import ApiKey
 from billing.models import Entry, Hold
 from fr02.errors import InvalidRequest
 
+YEARS = (2000, 2999)
 DEFAULT_DAYS = 30
 GROUPS = {"day": ("day",), "key": ("api_key_id",), "voice": ("voice_id",)}
 # A cell that a spreadsheet would run, also behind spaces and on a later line of the cell.
@@ -150,6 +151,9 @@ def _parse_day(text: str | None, pointer: str) -> date | None:
     if not text:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
+        if YEARS[0] <= day.year <= YEARS[1]:
+            return day
+        raise ValueError(text)
     except ValueError:
         raise InvalidRequest(pointers=[(pointer, _("Écrivez la date comme 2026-11-22."))]) from None

@@ -4,14 +4,14 @@
 come, so there `fr02.daphne_request` does the same a step earlier.
 """
 
+import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from fr02.errors import FileTooLarge, problem_response
+from fr02.errors import FileTooLarge, problem_text
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -62,10 +62,11 @@ def limit_of(path: str) -> int:
     return FORM_BYTES + (settings.CLONE_UPLOAD_BYTES if path.startswith(UPLOADS) else 0)
 
 
-def refusal(limit: int) -> bytes:
-    """Return the problem object that says the limit."""
+def refusal(limit: int) -> tuple[str, bytes]:
+    """Return a request id and the problem object that says the limit."""
+    request_id = uuid.uuid4().hex
     detail = _("Le corps de la requête dépasse {limit} Kio.").format(limit=limit // 1024)
-    return problem_response(FileTooLarge(detail, limit_bytes=limit), HttpRequest()).content
+    return request_id, problem_text(FileTooLarge(detail, limit_bytes=limit), request_id).encode()
 
 
 class _TooLong(Exception):
@@ -80,10 +81,11 @@ def _announced(scope: Scope) -> int:
 
 
 async def _refuse(limit: int, send: Send) -> None:
-    body = refusal(limit)
+    request_id, body = refusal(limit)
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
         (b"connection", b"close"),
     ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})

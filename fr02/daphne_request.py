@@ -36,10 +36,10 @@ class LimitedRequest(WebRequest):
     def refuse(self) -> None:
         """Answer and close; the connection lingers a moment, or the answer would be lost with it."""
         self.is_refused = True
-        body = refusal(self.limit)
+        request_id, body = refusal(self.limit)
         head = (
             "HTTP/1.1 413 Content Too Large\r\nContent-Type: application/problem+json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         self.channel.transport.write(head.encode() + body)
         self.channel.callLater(LINGER_S, self.channel.loseConnection)

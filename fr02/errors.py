@@ -172,12 +172,16 @@ def problem(error: Fr02Error, request_id: str) -> dict[str, Any]:
     return body | error.extra
 
 
+def problem_text(error: Fr02Error, request_id: str) -> str:
+    """Return the problem object as JSON that can be sent, whatever a stranger put into the names it repeats."""
+    text = json.dumps(problem(error, request_id), ensure_ascii=False)
+    return text.encode(errors="backslashreplace").decode()
+
+
 def problem_response(error: Fr02Error, request: HttpRequest) -> HttpResponse:
     """Return the HTTP answer of an error."""
-    body = problem(error, getattr(request, "request_id", ""))
-    response = HttpResponse(
-        json.dumps(body, ensure_ascii=False), status=error.status, content_type="application/problem+json"
-    )
+    body = problem_text(error, getattr(request, "request_id", ""))
+    response = HttpResponse(body, status=error.status, content_type="application/problem+json")
     if error.status == 401:
         response["WWW-Authenticate"] = 'ApiKey realm="FR02"'
     if error.retry_after_s is not None:

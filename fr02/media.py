@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote, urlencode
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, storages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
@@ -21,6 +23,8 @@ from django.views.decorators.http import require_safe
 
 from fr02.errors import Forbidden, NotFound, problem_response
 
+# What a storage may fail with, the folder's or S3's.
+STORAGE_ERRORS = (OSError, BotoCoreError, ClientError, Boto3Error)
 CONTENT_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".pcm": "audio/pcm", ".opus": "audio/ogg"}
 
 

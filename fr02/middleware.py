@@ -82,7 +82,8 @@ class SecurityHeaders(_Middleware):
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         policy = LOOSE_POLICY if request.path.startswith(LOOSE_PATHS) else CONTENT_SECURITY_POLICY
-        options: Any = settings.STORAGES["default"].get("OPTIONS", {})
+        storage: dict[str, Any] = settings.STORAGES["default"]
+        options = storage.get("OPTIONS", {})
         # A form of the credit page leads to Stripe, and browsers follow no redirect of a form to anywhere else.
         payment = (
             (settings.STRIPE_API_BASE or "https://checkout.stripe.com") if settings.STRIPE_SECRET_KEY else ""

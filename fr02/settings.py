@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import psycopg.conninfo
+from botocore.config import Config
 from django.templatetags.static import static
 
 from fr02 import embedded, env
@@ -147,6 +148,8 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = env.text("ACCOUNT_EMAIL_VERIFICATION", "mandatory")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[FR02] "
 ACCOUNT_PREVENT_ENUMERATION = True
+# How many reverse proxies stand in front: their X-Forwarded-For tells who limits count and who consents.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXIES", 0)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 DEMO_EMAIL = env.text("DEMO_EMAIL", "demo@fr02.localhost")
 
@@ -172,7 +175,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["fr02.json_body.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fr02.errors.AnyAccept",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "fr02.errors.handle_exception",
@@ -198,6 +201,9 @@ UNFOLD = {
     "SITE_HEADER": "FR02",
     "SITE_SUBHEADER": "Administration",
     "SITE_URL": "/developpeurs/",
+    # What only the operator can put right at Fish Audio: a badge on every page, a sentence on the first.
+    "ENVIRONMENT": "voices.admin.alarm_badge",
+    "DASHBOARD_CALLBACK": "voices.admin.show_alarms",
     "SITE_ICON": lambda request: static("img/icon.svg"),
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/icon.svg")},
@@ -288,6 +294,14 @@ _audio_storage = (
             "querystring_expire": AUDIO_LINK_SECONDS,
             "default_acl": None,
             "file_overwrite": False,
+            # A storage that hangs must not outlive the hold of the synthesis that it keeps waiting.
+            "client_config": Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                connect_timeout=5,
+                read_timeout=20,
+                retries={"max_attempts": 2},
+            ),
             "object_parameters": {"CacheControl": "private, max-age=300"},
         },
     }

@@ -1,10 +1,14 @@
 """Every address of FR02. Paths of the API answer with and without their trailing slash: no redirect on POST."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from fr02 import closing, health, media, pages
+
+# Operators log in as everybody does, second factor and rate limits included.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", pages.home, name="home"),

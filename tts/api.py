@@ -20,9 +20,9 @@ from billing.pricing import price_micros
 from billing.services import credit_of
 from fr02 import errors
 from fr02.bridge import in_database, in_thread
+from fr02.json_body import parse_json
 from fr02.media import CONTENT_TYPES
 from tts import history, idempotency, serializers
-from tts.json_input import parse_json
 from tts.models import Generation
 from tts.pipeline import Synthesis, fingerprint, open_synthesis
 from tts.request import parse_speech_request
@@ -61,6 +61,11 @@ class SpeechView(APIView):
                 synthesis = await open_synthesis(speech, caller, source=source, idempotency_key=key)
             except IdempotencyKeyTaken:
                 continue
+            except (errors.InsufficientCredit, errors.RateLimited):
+                # The same request, a moment earlier, may have taken the last credit: then its answer is ours.
+                if key and (done := await idempotency.find_result(caller.user_id, key, fingerprint(speech))):
+                    return await _replay(done, wants_audio)
+                raise
             return await (_stream(synthesis) if wants_audio else _answer(synthesis))
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
@@ -181,6 +186,8 @@ async def _stream(synthesis: Synthesis) -> HttpResponseBase:
 async def _replay(generation: Generation, wants_audio: bool) -> HttpResponseBase:
     """Give the answer of an earlier request with the same key again. It is not debited again."""
     if wants_audio:
+        if not generation.audio_name:
+            raise errors.NotFound(_("L’audio de cette synthèse n’a pas été conservé."))
         return _audio_response(generation, _stored(generation))
     fresh = await in_database(history.replayed, generation)
     return JsonResponse(fresh, json_dumps_params={"ensure_ascii": False})

@@ -21,9 +21,9 @@ from accounts.authentication import authenticate
 from accounts.services import Caller
 from fr02 import errors
 from fr02.bridge import in_database
+from fr02.json_body import parse_json
 from tts.engines.base import EngineError, EngineOrder
 from tts.engines.registry import engine_named
-from tts.json_input import parse_json
 from tts.pipeline import translate
 from voices.api import PartSerializer, StrictSerializer
 from voices.blending import DEFAULT_LANGUAGE, Part, blend_reference

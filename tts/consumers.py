@@ -6,7 +6,7 @@ leaves is noticed at once.
 """
 
 import asyncio
-import json
+import contextlib
 import logging
 import uuid
 from typing import Any
@@ -20,7 +20,7 @@ from accounts.authentication import key_from_headers
 from accounts.services import Caller, redeem_stream_ticket, resolve_key
 from fr02 import errors
 from fr02.bridge import in_database
-from tts.json_input import parse_json
+from fr02.json_body import parse_json
 from tts.models import Generation
 from tts.pipeline import open_synthesis
 from tts.request import parse_speech_request
@@ -53,7 +53,9 @@ class SpeechConsumer(AsyncWebsocketConsumer):
         offered = self.scope.get("subprotocols") or []
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
         loop = asyncio.get_running_loop()
-        self.idle = loop.call_later(settings.SOCKET_IDLE_SECONDS, self._start, self._give_up_waiting())
+        self.idle = loop.call_later(
+            settings.SOCKET_IDLE_SECONDS, lambda: self._start(self._give_up_waiting())
+        )
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Take the one message of this socket; a second one is an error."""
@@ -84,7 +86,7 @@ class SpeechConsumer(AsyncWebsocketConsumer):
         if self.is_over:
             return
         self.is_over = True
-        await self.send(text_data=json.dumps(errors.problem(error, self.request_id), ensure_ascii=False))
+        await self.send(text_data=errors.problem_text(error, self.request_id))
         await self.close(error.close_code)
 
     async def revoke(self) -> None:
@@ -96,8 +98,9 @@ class SpeechConsumer(AsyncWebsocketConsumer):
         try:
             request = parse_speech_request(parse_json(message), text_limit=settings.TEXT_LIMIT_SOCKET)
             synthesis = await open_synthesis(request, self.caller, source=Generation.Source.SOCKET)
-            async for data in synthesis.stream():
-                await self.send(bytes_data=data)
+            async with contextlib.aclosing(synthesis.stream()) as audio:
+                async for data in audio:
+                    await self.send(bytes_data=data)
             self.is_over = True
             await self.close(NORMAL)
         except errors.Fr02Error as error:

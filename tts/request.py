@@ -3,7 +3,6 @@
 It feeds the page's table, the serializer, the OpenAPI schema and the socket's validation: they cannot disagree.
 """
 
-import math
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -124,7 +123,8 @@ def _read_number(parameter: Parameter, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(_("Un nombre est attendu."))
     assert parameter.minimum is not None and parameter.maximum is not None
-    if not math.isfinite(value) or not parameter.minimum <= value <= parameter.maximum:
+    # False for NaN, and exact for integers that no float can hold.
+    if not parameter.minimum <= value <= parameter.maximum:
         raise ValueError(
             _("La valeur doit être comprise entre {minimum} et {maximum}.").format(
                 minimum=parameter.minimum, maximum=parameter.maximum

@@ -4,15 +4,20 @@ One question every two seconds for all the sockets of the process, and none whil
 """
 
 import asyncio
+import logging
 import uuid
+import weakref
 from typing import Protocol
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
 from accounts.services import Caller, usable_key_ids
 from fr02.bridge import in_database
 from fr02.errors import TooManyStreams
+
+logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 2.0
 
@@ -27,7 +32,8 @@ class OpenSockets:
     """The sockets of this process."""
 
     def __init__(self) -> None:
-        self.sockets: set[Socket] = set()
+        # A socket that its server forgets without a word must not count for ever.
+        self.sockets: weakref.WeakSet[Socket] = weakref.WeakSet()
         self.watch: asyncio.Task[None] | None = None
 
     def add(self, socket: Socket) -> None:
@@ -50,13 +56,18 @@ class OpenSockets:
         while self.sockets:
             await asyncio.sleep(INTERVAL_SECONDS)
             watched: dict[uuid.UUID, list[Socket]] = {}
-            for socket in self.sockets:
+            for socket in list(self.sockets):
                 if socket.caller.key_id:
                     watched.setdefault(socket.caller.key_id, []).append(socket)
-            usable = await in_database(usable_key_ids, list(watched))
-            for key_id in watched.keys() - usable:
-                for socket in watched[key_id]:
-                    await socket.revoke()
+            try:
+                usable = await in_database(usable_key_ids, list(watched))
+            except DatabaseError:
+                logger.exception("keys of open sockets not checked")
+                continue
+            revoked = [socket for key_id in watched.keys() - usable for socket in watched[key_id]]
+            for outcome in await asyncio.gather(*(each.revoke() for each in revoked), return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    logger.error("socket of a revoked key not closed", exc_info=outcome)
 
 
 open_sockets = OpenSockets()

@@ -41,7 +41,11 @@ def alarm_badge(request: HttpRequest) -> list[str] | None:
 def show_alarms(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the open alarms to the admin's first page, each with what to do about it."""
     alarms = UpstreamAlarm.objects.filter(resolved_at=None)
-    return context | {"alarms": [f"{alarm} ({alarm.detail}). {REMEDIES[alarm.kind]}" for alarm in alarms]}
+    return context | {
+        "alarms": [
+            f"{alarm} ({alarm.detail}). {REMEDIES[UpstreamAlarm.Kind(alarm.kind)]}" for alarm in alarms
+        ]
+    }
 
 
 def _is_operator(request: HttpRequest) -> bool:

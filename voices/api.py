@@ -7,12 +7,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.authentication import client_ip
 from fr02.errors import VoiceNotFound
+from fr02.json_body import StrictJSONParser
 from voices.adoption import adopt_voice
 from voices.blending import DEFAULT_LANGUAGE, MAX_PARTS, Part, create_blend
 from voices.cloning import CloneOrder, check_available, clone_voice
@@ -113,7 +115,7 @@ class AdoptionSerializer(StrictSerializer):
 
 
 class VoiceList(APIView):
-    parser_classes = [JSONParser, MultiPartParser]
+    parser_classes = [StrictJSONParser, MultiPartParser]
 
     @extend_schema(operation_id="voices_list", responses=VoiceListSerializer)
     def get(self, request: Request) -> Response:
@@ -192,7 +194,7 @@ def _clone(request: Request) -> Voice:
         files=files,
         texts=texts,
         has_consent=has_consent,
-        ip_address=request.META.get("REMOTE_ADDR"),
+        ip_address=client_ip(request),
     )
     return clone_voice(user_id=account_of(request), order=order)
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.authentication import client_ip
 from fr02.errors import Fr02Error, VoiceNotFound
 from voices import fish
 from voices.adoption import adopt_voice
@@ -60,7 +61,7 @@ def clone(request: HttpRequest) -> HttpResponse:
             files=files,
             texts=texts,
             has_consent=form.cleaned_data["consent"],
-            ip_address=request.META.get("REMOTE_ADDR"),
+            ip_address=client_ip(request),
         )
         clone_voice(user_id=_user_id(request), order=order)
     except Fr02Error as refusal:

@@ -36,7 +36,9 @@ def add_customers(count: int, offset: int = 0) -> None:
 def test_createsuperuser_is_the_only_step(client, db, monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     call_command("createsuperuser", email="chef@exemple.fr", interactive=False, verbosity=0)
-    answer = client.post("/admin/login/?next=/admin/", {"username": "chef@exemple.fr", "password": PASSWORD})
+    entrance = client.get("/admin/login/?next=/admin/")["Location"]
+    assert entrance.startswith("/compte/login/")
+    answer = client.post(entrance, {"login": "chef@exemple.fr", "password": PASSWORD})
     assert (answer.status_code, answer["Location"]) == (302, "/admin/")
     page = client.get("/admin/").content.decode()
     assert "Clés d’API" in page

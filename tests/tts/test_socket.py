@@ -106,6 +106,8 @@ BAD_MESSAGES = {
     "no text": ("{}", 4400, "invalid_request"),
     "NaN": ('{"text": "a", "speed": NaN}', 4400, "invalid_request"),
     "surrogate": ('{"text": "\\udfff"}', 4400, "invalid_request"),
+    "surrogate as a name": ('{"text": "a", "\\ud800": 1}', 4400, "invalid_request"),
+    "speed beyond floats": (say("a", speed=10**400), 4400, "invalid_request"),
     "unknown field": (say("a", speaker=1), 4400, "invalid_request"),
     "out of range": (say("a", speed=3), 4400, "invalid_request"),
     "unknown voice": (say("a", voice_id="f" * 32), 4404, "voice_not_found"),
@@ -164,6 +166,25 @@ def test_a_client_who_leaves_stops_the_engine_and_pays_for_what_was_sent(server,
     row = Generation.objects.get(user=alice.user)
     assert (row.status, row.failure) == ("partial", "client_left")
     assert 0 < row.billed_characters < row.characters / 2
+
+
+def test_who_leaves_before_the_engine_starts_leaves_nothing_open(server, alice):
+    before = credit_of(alice.user.pk).balance_micros
+    for _ in range(10):
+        with (
+            httpx.Client(base_url=server.url) as client,
+            connect_ws(PATH, client, headers=alice.headers) as ws,
+        ):
+            ws.send_text(say(LONG))
+            ws.send_text(say(LONG))
+    deadline, quiet_since = time.monotonic() + 20, time.monotonic()
+    # A row may still be on its way when the first look finds none.
+    while time.monotonic() < deadline and time.monotonic() - quiet_since < 2:
+        if Generation.objects.filter(status="pending").exists():
+            quiet_since = time.monotonic()
+        time.sleep(0.05)
+    cost_micros = sum(row.cost_micros for row in Generation.objects.filter(user=alice.user))
+    assert_nothing_lost(alice, before - cost_micros)
 
 
 def _settled_cost(person):

@@ -149,6 +149,7 @@ BAD_BODIES = {
     "unknown voice": ({"text": "a", "voice_id": "0" * 32}, 404, "voice_not_found", None),
     "odd voice": ({"text": "a", "voice_id": "../etc"}, 404, "voice_not_found", None),
     "a list": ([1], 400, "invalid_request", None),
+    "speed beyond floats": ({"text": "a", "speed": 10**400}, 400, "invalid_request", "/speed"),
 }
 
 
@@ -168,6 +169,7 @@ RAW_BODIES = {
     "infinity": b'{"text": "a", "speed": Infinity}',
     "overflowing number": b'{"text": "a", "speed": 1e999}',
     "lone surrogate": b'{"text": "a\\ud800b"}',
+    "lone surrogate as a name": b'{"text": "a", "\\ud800": 1}',
     "NUL": b'{"text": "a\\u0000b"}',
     "not UTF-8": b'{"text": "\xff\xfe"}',
     "bottomless": b'{"text": ' + b"[" * 50_000,
@@ -297,6 +299,15 @@ def test_quote_is_exact(server, alice):
     assert quote["cost_micros"] == spoken["cost_micros"]
     assert quote["balance_after_micros"] == spoken["balance_micros"]
     assert json.dumps(quote)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tts/quote", "/api/v1/voices/"])
+@pytest.mark.parametrize("name", ["bottomless", "lone surrogate as a name", "NaN"])
+def test_raw_bodies_at_the_other_doors(server, alice, path, name):
+    headers = alice.headers | {"Content-Type": "application/json"}
+    assert_problem(
+        httpx.post(server.url + path, content=RAW_BODIES[name], headers=headers), 400, "invalid_request"
+    )
 
 
 def test_the_link_is_signed(server, alice):

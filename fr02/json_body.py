@@ -1,9 +1,11 @@
-"""Read JSON that a stranger wrote: the same strict rules for REST and the socket."""
+"""Read JSON that a stranger wrote: the same strict rules for every door."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import IO, Any
 
 from django.utils.translation import gettext as _
+from rest_framework.parsers import BaseParser
 
 from fr02.errors import InvalidRequest
 
@@ -15,6 +17,17 @@ def parse_json(raw: bytes | str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise InvalidRequest(_("Le corps de la requête n’est pas du JSON valide.")) from None
+
+
+class StrictJSONParser(BaseParser):
+    """Parse the body of a REST framework view."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        return parse_json(stream.read())
 
 
 def _refuse_constant(name: str) -> None:
