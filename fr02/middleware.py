@@ -82,7 +82,7 @@ class SecurityHeaders(_Middleware):
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         policy = LOOSE_POLICY if request.path.startswith(LOOSE_PATHS) else CONTENT_SECURITY_POLICY
-        storage: dict[str, Any] = settings.STORAGES["default"]
+        storage: Any = settings.STORAGES["default"]
         options = storage.get("OPTIONS", {})
         # A form of the credit page leads to Stripe, and browsers follow no redirect of a form to anywhere else.
         payment = (
