@@ -25,6 +25,8 @@ REST_AFTER_SUCCESS = timedelta(minutes=5)
 REST_AFTER_DECLINE = timedelta(hours=6)
 DECLINES_UNTIL_STOP = 3
 TAKEN_UP_AFTER = timedelta(minutes=2)
+# Stripe forgets an idempotency key after a day: a later attempt could charge the card a second time.
+KEY_LIFE = timedelta(hours=23)
 IN_FLIGHT = (TopUp.State.PENDING, TopUp.State.PROCESSING)
 
 
@@ -95,6 +97,7 @@ def take_up_unfinished() -> int:
         state=TopUp.State.PENDING,
         payment_intent_id=None,
         created_at__lte=timezone.now() - TAKEN_UP_AFTER,
+        created_at__gte=timezone.now() - KEY_LIFE,
     )
     top_up_ids = list(left.values_list("pk", flat=True))
     for top_up_id in top_up_ids:

@@ -7,6 +7,7 @@ is tried again, by Stripe's own redelivery, every minute, and by the nightly com
 
 import logging
 import time
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -105,7 +106,11 @@ def reconcile() -> int:
         session_id__isnull=False,
     )
     for top_up in unfinished:
-        payments.apply_session(gateway.retrieve_session(str(top_up.session_id)))
+        try:
+            payments.apply_session(gateway.retrieve_session(str(top_up.session_id)))
+        except (stripe.StripeError, payments.EventRefused, payments.NotKnownYet) as error:
+            # One top-up that Stripe no longer knows must not keep the others from being booked.
+            logger.error("top-up %s was not reconciled: %s", top_up.pk, error)
     return len(missing)
 
 
@@ -139,11 +144,24 @@ def _on_session(thing: dict[str, Any]) -> None:
 
 
 def _on_payment_intent(thing: dict[str, Any]) -> None:
-    """Book a payment that a row names. One that no row names yet is told by its checkout session, or is charged again
-    with the same key (`auto_topup.take_up_unfinished`): there is nothing to wait for.
+    """Book a payment that a row names, or an automatic one whose answer a crash swallowed: Stripe's copy says which row
+    it was made for, and that row alone says how much and to whom. Others are told by their checkout session.
     """
     if TopUp.objects.filter(payment_intent_id=thing["id"]).exists():
         payments.apply_payment_intent(gateway.retrieve_payment_intent(thing["id"]))
+        return
+    intent = gateway.retrieve_payment_intent(thing["id"])
+    automatic = TopUp.objects.filter(kind=TopUp.Kind.AUTOMATIC, payment_intent_id=None)
+    top_up_id = _uuid((intent.get("metadata") or {}).get("top_up"))
+    if top_up_id is not None and automatic.filter(pk=top_up_id).exists():
+        payments.apply_payment_intent(intent, top_up_id=top_up_id)
+
+
+def _uuid(text: Any) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(str(text))
+    except ValueError:
+        return None
 
 
 def _on_refund(thing: dict[str, Any]) -> None:

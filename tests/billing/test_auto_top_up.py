@@ -9,7 +9,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import User
-from billing import auto_topup, low_credit
+from billing import auto_topup, inbox, low_credit
 from billing.models import AutoTopUp, StripeEvent, TopUp
 from billing.services import credit_of
 from fr02.errors import InvalidRequest
@@ -129,6 +129,31 @@ def test_l13_a_crash_between_decision_and_charge_is_taken_up(shop: Shop, alice: 
     assert auto_topup.take_up_unfinished() == 1
     assert auto_topup.take_up_unfinished() == 0
     assert account_of(alice).balance_micros == 14 * EURO
+
+
+def test_l13_a_payment_whose_answer_was_lost_is_booked_from_its_webhook(
+    shop: Shop, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_id = prepare(shop, alice)
+    speak(alice, 2 * EURO)
+    with monkeypatch.context() as crash:
+        crash.setattr(auto_topup.payments, "apply_payment_intent", _die)
+        with pytest.raises(KeyboardInterrupt):
+            auto_topup.consider(account_id=account_id)
+    row = TopUp.objects.get(kind="auto")
+    assert (row.state, row.payment_intent_id) == (TopUp.State.PENDING, None)
+    TopUp.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=24))
+    assert auto_topup.take_up_unfinished() == 0, (
+        "Stripe has forgotten the idempotency key: it could charge twice"
+    )
+    inbox.reconcile()
+    row.refresh_from_db()
+    assert row.state == TopUp.State.PAID
+    assert account_of(alice).balance_micros == 14 * EURO
+
+
+def _die(*args: Any, **kwargs: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_without_a_card_it_cannot_be_switched_on(shop: Shop, alice: User) -> None:
