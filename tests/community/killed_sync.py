@@ -27,12 +27,12 @@ class Outcome:
 
 
 def sync_with_kills(*, size: int, kills: int, seed: int = 5, within_s: float = 240) -> Outcome:
-    """Kill the command `kills` times, each after 5 to 60 requests, then let it end well."""
+    """Kill the command `kills` times, each after 3 to 20 requests, then let it end well."""
     dice, started = random.Random(seed), time.monotonic()
     with running_stand_in(catalogue_size=size) as fish:
         for _kill in range(kills):
             process = _start(fish)
-            enough = len(fish.asked("model")) + dice.randint(5, 60)
+            enough = len(fish.asked("model")) + dice.randint(3, 20)
             while len(fish.asked("model")) < enough:
                 assert process.poll() is None, "the run ended before it could be killed"
                 assert time.monotonic() - started < within_s

@@ -14,7 +14,7 @@ from voices.models import Voice
 
 SIZE = 400
 WINDOW = 100
-KILLED_SIZE = 2_000
+KILLED_SIZE = 3_000
 
 
 @pytest.fixture
