@@ -267,9 +267,11 @@ def test_four_at_once_hear_no_gap_or_are_refused_at_once(server, alice):
     refused = [result for result in results if result["code"] == 1013]
     assert len(heard) + len(refused) == 4
     assert heard
-    assert all(result["stall_s"] < 0.25 for result in heard), results
-    assert all(result["seconds"] < 1 for result in refused), results
-    assert sorted(waits)[len(waits) // 2] < 0.1
+    # Generous, because what else the machine does counts too; `python -m bench.speech` prints the figures. A starved
+    # listener would wait for other people's sentences, four seconds each.
+    assert all(result["stall_s"] < 1.5 for result in heard), results
+    assert all(result["seconds"] < 3 for result in refused), results
+    assert sorted(waits)[len(waits) // 2] < 0.5
 
 
 def _stall(url, headers, text):
