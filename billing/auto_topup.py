@@ -27,6 +27,8 @@ DECLINES_UNTIL_STOP = 3
 TAKEN_UP_AFTER = timedelta(minutes=2)
 # Stripe forgets an idempotency key after a day: a later attempt could charge the card a second time.
 KEY_LIFE = timedelta(hours=23)
+# By then two nightly comparisons with Stripe have found its payment, if there is one.
+LOST_AFTER = timedelta(days=2)
 IN_FLIGHT = (TopUp.State.PENDING, TopUp.State.PROCESSING)
 
 
@@ -102,6 +104,23 @@ def take_up_unfinished() -> int:
     top_up_ids = list(left.values_list("pk", flat=True))
     for top_up_id in top_up_ids:
         charge(top_up_id=top_up_id)
+    return len(top_up_ids)
+
+
+def give_up_lost() -> int:
+    """Fail the attempts that left no trace at Stripe, so that another may follow. Return how many.
+
+    Should a payment turn up after all, it is still booked.
+    """
+    lost = TopUp.objects.filter(
+        kind=TopUp.Kind.AUTOMATIC,
+        state=TopUp.State.PENDING,
+        payment_intent_id=None,
+        created_at__lt=timezone.now() - LOST_AFTER,
+    )
+    top_up_ids = list(lost.values_list("pk", flat=True))
+    for top_up_id in top_up_ids:
+        payments.fail_top_up(top_up_id=top_up_id, cause="lost")
     return len(top_up_ids)
 
 

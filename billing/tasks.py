@@ -34,3 +34,4 @@ def reconcile(timestamp: int) -> None:
     """Compare with Stripe what its webhooks brought."""
     if gateway.is_configured():
         inbox.reconcile()
+        auto_topup.give_up_lost()

@@ -152,6 +152,18 @@ def test_l13_a_payment_whose_answer_was_lost_is_booked_from_its_webhook(
     assert account_of(alice).balance_micros == 14 * EURO
 
 
+def test_l13_an_attempt_without_a_trace_is_given_up(shop: Shop, alice: User) -> None:
+    account_id = prepare(shop, alice)
+    speak(alice, 2 * EURO)
+    shop.stand_in.trouble += [(500, False)] * 3
+    auto_topup.consider(account_id=account_id)
+    assert auto_topup.give_up_lost() == 0
+    TopUp.objects.filter(kind="auto").update(created_at=timezone.now() - timedelta(days=3))
+    assert auto_topup.give_up_lost() == 1
+    auto_topup.consider(account_id=account_id)
+    assert account_of(alice).balance_micros == 14 * EURO
+
+
 def _die(*args: Any, **kwargs: Any) -> None:
     raise KeyboardInterrupt
 

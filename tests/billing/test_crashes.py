@@ -100,7 +100,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def test_l04_a_killed_process(cluster: Cluster) -> None:
     """kill -9 after the hold, in the middle of the capture, after the capture."""
-    workers, holds = [], {}
+    workers: list[subprocess.Popen[str]] = []
+    holds = {}
     for points in (
         ("held", "captured"),
         ("uncommitted",),

@@ -34,6 +34,7 @@ class StandIn:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._is_running = True
+        self._deliverer = threading.Thread(target=self._deliver, daemon=True)
 
     def world(self, key: str) -> World:
         """Return what belongs to a secret key; another key sees nothing of it."""
@@ -52,10 +53,13 @@ class StandIn:
     def start(self) -> None:
         """Serve, and deliver what is due, in threads of their own."""
         threading.Thread(target=self._server.serve_forever, args=(POLL_S,), daemon=True).start()
-        threading.Thread(target=self._deliver, daemon=True).start()
+        self._deliverer.start()
 
     def stop(self) -> None:
+        """Stop; what is on its way to the endpoint arrives first, nothing does afterwards."""
         self._is_running = False
+        self.delivery.forget()
+        self._deliverer.join()
         self._server.shutdown()
         self._server.server_close()
 
