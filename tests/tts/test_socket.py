@@ -252,26 +252,47 @@ def test_an_unknown_address_is_refused(server, alice):
 
 
 def test_four_at_once_hear_no_gap_or_are_refused_at_once(server, alice):
-    """Play four streams at their own pace; lists and pages answer quickly meanwhile."""
-    text = "Nous vous remercions de votre appel, un conseiller va vous répondre dans quelques instants. " * 6
-    with concurrent.futures.ThreadPoolExecutor(4) as threads:
-        running = [threads.submit(_stall, server.url, alice.headers, text) for _ in range(4)]
-        waits = []
+    """Play four streams at their own pace; lists and pages answer quickly meanwhile.
+
+    What else the machine does counts too, so one crowd of three must be heard without a gap; the schedule
+    itself is proven with a clock in test_scheduler.py, and `python -m bench.speech` prints every silence.
+    """
+    listen(server.url, alice.headers, say(CROWD_TEXT))  # the engine knows its pace
+    stalls = []
+    for _ in range(3):
+        results, waits = _crowd(server, alice)
+        heard = [result for result in results if result["code"] == 1000]
+        refused = [result for result in results if result["code"] == 1013]
+        assert len(heard) + len(refused) == 4
+        assert heard
+        assert all(result["seconds"] < 3 for result in refused), results
+        assert sorted(waits)[len(waits) // 2] < 0.1
+        stalls.append(max(result["stall_s"] for result in heard))
+        if stalls[-1] < 0.1:
+            break
+    assert min(stalls) < 0.1, stalls
+
+
+CROWD_TEXT = (
+    "Nous vous remercions de votre appel, un conseiller va vous répondre dans quelques instants. " * 6
+)
+
+
+def _crowd(server, account):
+    """Return what four listeners heard, and the seconds that a list took each time meanwhile."""
+    waits = []
+    with (
+        concurrent.futures.ThreadPoolExecutor(4) as threads,
+        httpx.Client(base_url=server.url, headers=account.headers) as client,
+    ):
+        running = [threads.submit(_stall, server.url, account.headers, CROWD_TEXT) for _ in range(4)]
         while not all(job.done() for job in running):
-            started = time.monotonic()
-            assert httpx.get(f"{server.url}/api/v1/voices/", headers=alice.headers).status_code == 200
-            waits.append(time.monotonic() - started)
+            for path in ("/api/v1/voices/", "/developpeurs/"):
+                started = time.monotonic()
+                assert client.get(path).status_code == 200
+                waits.append(time.monotonic() - started)
             time.sleep(0.1)
-        results = [job.result() for job in running]
-    heard = [result for result in results if result["code"] == 1000]
-    refused = [result for result in results if result["code"] == 1013]
-    assert len(heard) + len(refused) == 4
-    assert heard
-    # What else the machine does counts too: the schedule is proven with a clock in test_scheduler.py, and
-    # `python -m bench.speech` prints every listener's silence. Here one of them at least hears no gap.
-    assert min(result["stall_s"] for result in heard) < 1.5, results
-    assert all(result["seconds"] < 3 for result in refused), results
-    assert sorted(waits)[len(waits) // 2] < 0.5
+        return [job.result() for job in running], waits
 
 
 def _stall(url, headers, text):
