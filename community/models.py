@@ -10,10 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from voices.models import Voice
 
-# The top tier holds the most popular 1/64 of the voices, each tier below twice as many, tier 0 all.
+# The top tier holds the most popular 1/64 of the voices; with each one below, twice as many are covered. Tier 0 is
+# the less popular half.
 TOP_TIER = 6
-# The tiers in which parts of words are indexed too.
-PART_TIERS = (4, 2)
+TIER_SHARES = (1 / 64, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
+# The bands of tiers (from, up to but not) whose parts of words are indexed too, and their shares.
+PART_BANDS = ((4, TOP_TIER + 1, 1 / 16), (2, 4, 3 / 16))
 # The words and marks of `search_text`, as PostgreSQL's inverted index knows them. It is indexed, not stored.
 LEXEMES = "array_to_tsvector(string_to_array(search_text, ' '))"
 _LEXEMES = Func(Func(F("search_text"), Value(" "), function="string_to_array"), function="array_to_tsvector")
@@ -23,8 +25,8 @@ class Listing(models.Model):
     """A voice that the community shows: one narrow row per public voice, so that searching touches few pages.
 
     Written by triggers on `voices_voice` only (migration 0002): whoever changes a voice, by whatever way,
-    cannot forget it. The partial indexes of the tiers let a common word be answered from the small top of the
-    catalogue (community.search).
+    cannot forget it. Each tier has an index of its own, so that a common word is answered from the small top of
+    the catalogue (community.search).
     """
 
     voice = models.OneToOneField(Voice, models.CASCADE, primary_key=True, related_name="listing")
@@ -42,18 +44,17 @@ class Listing(models.Model):
             models.Index(F("popularity").desc(), name="listing_popular"),
             models.Index(F("like_count").desc(), F("voice").desc(), name="listing_likes"),
             models.Index(F("created_at").desc(), F("voice").desc(), name="listing_recent"),
-            GinIndex(_LEXEMES, name="listing_words"),
             *(
-                GinIndex(_LEXEMES, name=f"listing_words_{tier}", condition=Q(tier__gte=tier))
-                for tier in range(1, TOP_TIER + 1)
+                GinIndex(_LEXEMES, name=f"listing_words_in_{tier}", condition=Q(tier=tier))
+                for tier in range(TOP_TIER + 1)
             ),
             *(
                 GinIndex(
                     OpClass("search_text", "gin_trgm_ops"),
-                    name=f"listing_parts_{tier}",
-                    condition=Q(tier__gte=tier),
+                    name=f"listing_parts_in_{low}",
+                    condition=Q(tier__gte=low, tier__lt=high),
                 )
-                for tier in PART_TIERS
+                for low, high, _share in PART_BANDS
             ),
         ]
 

@@ -1,19 +1,20 @@
 """Find community voices: words first, parts of words second, corrected spelling last.
 
 All of it runs on the narrow table `community_listing`. The order is popularity, and most of what is asked
-stands near the top, so a search starts in the inverted index of the most popular 1/64 of the voices and
-widens (1/16, 1/4, all) only as far as the page asked for needs. That bounds the work of a common word,
-whose matches would otherwise all be fetched and sorted: measurements in docs/decisions.md. Totals are
-counted up to 1,000.
+stands near the top, so the catalogue is indexed in bands: the most popular 1/64 of the voices, the next 1/64,
+then 1/32 … 1/2. A search reads the top band, expects from what it found how many more the page needs, and reads
+those. That bounds the work of a common word, whose matches would otherwise all be fetched and sorted:
+measurements in docs/decisions.md. Totals are counted up to 1,000.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
-from community.models import LEXEMES, PART_TIERS, TOP_TIER
+from community.models import LEXEMES, PART_BANDS, TIER_SHARES, TOP_TIER
 from community.spelling import corrected
 from fr02.errors import Fr02Error
 from voices.words import language_token, tag_token, words
@@ -21,8 +22,6 @@ from voices.words import language_token, tag_token, words
 COUNT_LIMIT = 1_000
 EXACT_WHOLE_LIMIT = 20_000
 RERANKED = 1_000
-WIDEST = 0
-WORD_TIERS = tuple(range(TOP_TIER, WIDEST - 1, -1))
 STATEMENT_TIMEOUT_MS = 3_000
 SORTS = ("popular", "recent", "likes", "relevance")
 ORDERS = {
@@ -31,8 +30,6 @@ ORDERS = {
     "likes": "like_count DESC, voice_id DESC",
 }
 KEY_MASK = 2**32 - 1
-# From this many matches in the top tier on, walking an index in its order meets a page's worth of them soon.
-COMMON_IN_TOP = 80
 
 
 class SearchTooSlow(Fr02Error):
@@ -68,18 +65,28 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Condition:
-    """A WHERE clause over the listing, and the tiers that have an index for it."""
+class _Band:
+    """One part of the catalogue with an index of its own: its share of the voices, its condition and values."""
 
+    share: float
     sql: str
-    widest_sql: str
     values: tuple[Any, ...]
-    tiers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """What must hold of a voice, band by band from the most popular on; the bands are the whole catalogue."""
+
+    bands: tuple[_Band, ...]
+    sql: str
+    values: tuple[Any, ...]
     phrase: str = ""
 
 
 @dataclass(frozen=True)
 class _Hits:
+    """Some keys in order, of `count` matches in the bands that were read."""
+
     voice_ids: list[int]
     count: int
 
@@ -88,8 +95,11 @@ def search_voices(search: Search) -> Found:
     """Return the page asked for. Raises SearchTooSlow."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            # `jit` compiles for longer than these queries run.
-            cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}; SET LOCAL jit = off")
+            # `jit` compiles, and a parallel worker starts, for longer than these queries run.
+            cursor.execute(
+                f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS};"
+                " SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0"
+            )
             return _search(search)
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") == "57014":  # query_canceled
@@ -103,13 +113,11 @@ def count_voices() -> tuple[int, bool]:
     The number of a large catalogue is the planner's, which VACUUM and ANALYZE keep: counting would take longer than
     searching.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = 'community_listing'::regclass")
-        (estimate,) = cursor.fetchone()
-        if estimate > EXACT_WHOLE_LIMIT:
-            return estimate, False
-        cursor.execute("SELECT count(*) FROM community_listing")
-        return cursor.fetchone()[0], True
+    estimate = _estimated_whole()
+    if estimate > EXACT_WHOLE_LIMIT:
+        return estimate, False
+    ((count,),) = _rows("SELECT count(*) FROM community_listing", [])
+    return count, True
 
 
 def _search(search: Search) -> Found:
@@ -135,39 +143,49 @@ def _page(search: Search, condition: _Condition) -> Found:
     if search.sort_by in ("recent", "likes"):
         return _page_by(ORDERS[search.sort_by], condition, offset, limit)
     if search.sort_by == "relevance" and offset < RERANKED:
-        hits = _narrowest(condition, ORDERS["popular"], 0, RERANKED + limit)
+        hits = _most_popular(condition, 0, RERANKED + limit)
         best = _reranked(hits.voice_ids[:RERANKED], condition.phrase)
         voice_ids = (best + hits.voice_ids[RERANKED:])[offset : offset + limit]
     else:
-        hits = _narrowest(condition, ORDERS["popular"], offset, limit)
+        hits = _most_popular(condition, offset, limit)
         voice_ids = hits.voice_ids
     return _found(voice_ids, hits.count, offset + limit)
 
 
-def _narrowest(condition: _Condition, order: str, offset: int, limit: int) -> _Hits:
-    """Return a page from the smallest part of the catalogue that holds enough for it and for the count."""
-    needed = max(offset + limit, COUNT_LIMIT) + 1
-    top, *wider = condition.tiers
-    hits = _hits(condition, top, order, offset, limit)
-    for tier in wider:
-        # Each tier holds twice as much as the one above: those that will not hold enough are not asked.
-        if hits.count < needed and (tier == WIDEST or hits.count * 2 ** (top - tier) >= needed):
-            hits, top = _hits(condition, tier, order, offset, limit), tier
-    return hits
+def _most_popular(condition: _Condition, offset: int, limit: int) -> _Hits:
+    """Return a page by popularity, from as few bands as hold enough for it and for the count."""
+    order, needed = ORDERS["popular"], max(offset + limit, COUNT_LIMIT) + 1
+    voice_ids: list[int] = []
+    count, share = 0, 0.0
+    bands = list(condition.bands)
+    while bands and count < needed:
+        # A top band without a match says little: then everything else is read at once, which is little too.
+        wanted = share * needed / count if count else 1.0 if share else bands[0].share
+        read = [bands.pop(0)]
+        while bands and share + sum(band.share for band in read) < wanted:
+            read.append(bands.pop(0))
+        missing = limit - len(voice_ids)
+        hits = _hits(read, order, max(0, offset - count), missing)
+        voice_ids += hits.voice_ids
+        count += hits.count
+        share += sum(band.share for band in read)
+    return _Hits(voice_ids, count)
 
 
 def _page_by(order: str, condition: _Condition, offset: int, limit: int) -> Found:
-    """Return a page in an order that tiers do not follow."""
-    top = _hits(condition, condition.tiers[0], order, 0, 0)
-    if top.count < COMMON_IN_TOP:
-        hits = _hits(condition, WIDEST, order, offset, limit)
+    """Return a page in an order that bands do not follow."""
+    top = _hits(condition.bands[:1], order, 0, 0).count
+    matches, whole = top / condition.bands[0].share, max(1, _estimated_whole())
+    # Walking the index of the order meets a match every whole / matches rows; the bands fetch every match.
+    if not top or (offset + limit) * whole / matches > matches:
+        hits = _hits(condition.bands, order, offset, limit)
         return _found(hits.voice_ids, hits.count, offset + limit)
     sql = (
-        f"SELECT voice_id FROM community_listing WHERE {condition.widest_sql}"  # noqa: S608
+        f"SELECT voice_id FROM community_listing WHERE {condition.sql}"  # noqa: S608
         f" ORDER BY {order} OFFSET %s LIMIT %s"
     )
     voice_ids = [key for (key,) in _rows(sql, [*condition.values, offset, limit + 1])]
-    counted = _narrowest(condition, ORDERS["popular"], 0, 0).count
+    counted = _most_popular(condition, 0, 0).count
     return _found(voice_ids[:limit], max(counted, offset + len(voice_ids)), offset + limit)
 
 
@@ -185,22 +203,32 @@ def _found(voice_ids: list[int], count: int, end: int) -> Found:
 
 
 def _words_condition(asked: list[str], marks: list[str]) -> _Condition:
+    values = (_tsquery(asked, marks),)
     sql = f"{LEXEMES} @@ %s::tsquery"
-    return _Condition(sql, sql, (_tsquery(asked, marks),), WORD_TIERS, " ".join(asked))
+    bands = tuple(
+        _Band(share, f"{sql} AND tier = {tier}", values)
+        for tier, share in zip(range(TOP_TIER, -1, -1), TIER_SHARES, strict=True)
+    )
+    return _Condition(bands, sql, values, " ".join(asked))
 
 
 def _parts_condition(asked: list[str], marks: list[str]) -> _Condition:
     """Match long words anywhere by trigrams; one or two letters have none, and begin a word."""
     patterns = [f"%{word}%" for word in asked if len(word) >= 3]
     short = [word for word in asked if len(word) < 3]
-    sql = " AND ".join(["search_text LIKE %s"] * len(patterns))
-    # The trigrams of the whole catalogue are indexed once, on the voices, where moderators search too.
-    widest = f"voice_id IN (SELECT id FROM voices_voice WHERE {sql})"  # noqa: S608
-    values = [*patterns]
+    like = " AND ".join(["search_text LIKE %s"] * len(patterns))
+    lexemes, values = "", tuple(patterns)
     if short or marks:
-        sql, widest = f"{sql} AND {LEXEMES} @@ %s::tsquery", f"{widest} AND {LEXEMES} @@ %s::tsquery"
-        values.append(_tsquery(short, marks))
-    return _Condition(sql, widest, tuple(values), (*PART_TIERS, WIDEST), " ".join(asked))
+        lexemes, values = f" AND {LEXEMES} @@ %s::tsquery", (*patterns, _tsquery(short, marks))
+    bands = [
+        _Band(share, f"{like}{lexemes} AND tier >= {low} AND tier < {high}", values)
+        for low, high, share in PART_BANDS
+    ]
+    # The trigrams of the whole catalogue are indexed once, on the voices, where moderators search too.
+    whole = f"voice_id IN (SELECT id FROM voices_voice WHERE {like}){lexemes}"  # noqa: S608
+    rest = f"{whole} AND tier < {PART_BANDS[-1][0]}"
+    bands.append(_Band(1.0 - sum(share for *_, share in PART_BANDS), rest, values))
+    return _Condition(tuple(bands), whole, values, " ".join(asked))
 
 
 def _tsquery(asked: list[str], marks: list[str]) -> str:
@@ -208,17 +236,29 @@ def _tsquery(asked: list[str], marks: list[str]) -> str:
     return " & ".join([f"'{word}':*" for word in asked] + [f"'{mark}'" for mark in marks])
 
 
-def _hits(condition: _Condition, tier: int, order: str, offset: int, limit: int) -> _Hits:
-    """Return how many match in a tier and those above it, and one page of them.
+def _hits(bands: Sequence[_Band], order: str, offset: int, limit: int) -> _Hits:
+    """Return how many match in some bands, and one page of them.
 
     An aggregate, because a LIMIT would tempt the planner to walk an ordered index in the hope of early matches:
     with none, it would walk the whole catalogue.
     """
-    where = condition.widest_sql if tier == WIDEST else f"{condition.sql} AND tier >= {tier}"
+    column = order.split(" ")[0]
+    columns = "popularity" if column == "popularity" else f"voice_id, {column}"
+    arms = " UNION ALL ".join(
+        f"SELECT {columns} FROM community_listing WHERE {band.sql}"  # noqa: S608
+        for band in bands
+    )
     page = f"(array_agg({_key_column(order)} ORDER BY {order}))[%s:%s]"
-    sql = f"SELECT count(*), {page} FROM community_listing WHERE {where}"  # noqa: S608
-    ((count, keys),) = _rows(sql, [offset + 1, offset + limit, *condition.values])
+    sql = f"SELECT count(*), {page} FROM ({arms}) AS hit"  # noqa: S608
+    values = [value for band in bands for value in band.values]
+    ((count, keys),) = _rows(sql, [offset + 1, offset + limit, *values])
     return _Hits([key & KEY_MASK for key in keys or []], count)
+
+
+def _estimated_whole() -> int:
+    sql = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'community_listing'::regclass"
+    ((estimate,),) = _rows(sql, [])
+    return estimate
 
 
 def _key_column(order: str) -> str:
