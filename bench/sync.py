@@ -20,13 +20,14 @@ def run(size: int = 100_000, kills: int = 5) -> None:
     """Print what the mirroring took."""
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE voices_voice, community_syncrun, community_word, community_tier CASCADE")
-    outcome = sync_with_kills(size=size, kills=kills, within_s=3_600)
+    outcome = sync_with_kills(size=size, kills=kills, longest=size // 200, within_s=3_600)
     mirrored = set(
         Voice.objects.filter(kind=Voice.Kind.MIRRORED, retired_at=None).values_list("public_id", flat=True)
     )
     print(
         f"{size:,} voices, killed {kills} times: {outcome.seconds:.0f} s, {outcome.asked.total():,} requests,"
-        f" {outcome.repeated_count} repeated, {len(outcome.fish_ids - mirrored)} missing,"
+        f" {len(outcome.done_again)} asked again of pages already done, {outcome.repeated_count} that were in the air"
+        f" when it was killed, {len(outcome.fish_ids - mirrored)} missing,"
         f" {len(mirrored - outcome.fish_ids)} too many"
     )
 

@@ -9,39 +9,78 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from community.models import SyncPage
 from tests.fish_stand_in.running import StandIn, running_stand_in
 from tests.servers import ROOT, database_url
 
 
 @dataclass
 class Outcome:
-    """What the runs asked for: each request with how often, and the catalogue they should have mirrored."""
+    """What the runs asked for: each request with how often, and the catalogue they should have mirrored.
+
+    `done_again` are the pages that a later run asked for although an earlier one had noted them as done.
+    """
 
     asked: Counter[str]
     fish_ids: set[str]
     seconds: float
+    done_again: list[tuple[str, ...]]
 
     @property
     def repeated_count(self) -> int:
         return sum(times - 1 for times in self.asked.values())
 
 
-def sync_with_kills(*, size: int, kills: int, seed: int = 5, within_s: float = 240) -> Outcome:
-    """Kill the command `kills` times, each after 3 to 20 requests, then let it end well."""
+def sync_with_kills(
+    *, size: int, kills: int, longest: int = 20, seed: int = 5, within_s: float = 240
+) -> Outcome:
+    """Kill the command `kills` times, each after 3 to `longest` requests, then let it end well."""
     dice, started = random.Random(seed), time.monotonic()
+    done_again: list[tuple[str, ...]] = []
     with running_stand_in(catalogue_size=size) as fish:
         for _kill in range(kills):
+            noted, before = _noted_pages(), _listed(fish)
             process = _start(fish)
-            enough = len(fish.asked("model")) + dice.randint(3, 20)
+            enough = len(fish.asked("model")) + dice.randint(3, longest)
             while len(fish.asked("model")) < enough:
                 assert process.poll() is None, "the run ended before it could be killed"
                 assert time.monotonic() - started < within_s
                 time.sleep(0.002)
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+            done_again += _asked_again(fish, before, noted)
+        noted, before = _noted_pages(), _listed(fish)
         assert _start(fish).wait(within_s) == 0
+        done_again += _asked_again(fish, before, noted)
         asked = Counter(f"{item['path']} {sorted(item['query'])}" for item in fish.asked("model"))
-        return Outcome(asked, set(fish.app.models.catalogue.entries), time.monotonic() - started)
+        fish_ids = set(fish.app.models.catalogue.entries)
+        return Outcome(asked, fish_ids, time.monotonic() - started, done_again)
+
+
+def _listed(fish: StandIn) -> int:
+    return sum(item["path"] == "/model" for item in fish.asked("model"))
+
+
+def _noted_pages() -> set[tuple[str, ...]]:
+    """Return the pages that are noted as done, by what was asked for."""
+    pages = SyncPage.objects.values_list(
+        "query__language", "query__tag", "query__sort_by", "query__title", "number"
+    )
+    return {tuple(map(str, page)) for page in pages}
+
+
+def _asked_again(fish: StandIn, before: int, noted: set[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the listings asked for since listing number `before` that were noted as done by then."""
+    asked = [
+        tuple(
+            dict(item["query"]).get(name, "")
+            for name in ("language", "tag", "sort_by", "title", "page_number")
+        )
+        for item in fish.asked("model")
+        if item["path"] == "/model"
+    ]
+    assert noted <= set(asked[:before]), "what is noted was asked for under the same names"
+    return [page for page in asked[before:] if page in noted]
 
 
 def _start(fish: StandIn) -> "subprocess.Popen[bytes]":

@@ -149,5 +149,6 @@ def test_killed_five_times_it_still_ends_complete(stage):
     assert len(voices) == len(set(voices))
     assert set(voices) == outcome.fish_ids
     assert SyncRun.objects.get().finished_at
+    assert outcome.done_again == []
     # Only the page that was in the air when the process died may have been asked for again.
     assert outcome.repeated_count <= 5
