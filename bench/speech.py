@@ -62,6 +62,7 @@ def measure(server: Server, key: str) -> None:
         if round_number < 3:
             segments = model.segments(text)
             note("2000 bare first segment", model.speak(segments[:1]))
+            note("2000 bare first sentence", model.speak([text[: text.index(".") + 1]]))
             note("2000 bare total", model.speak(segments))
             first, total, sound = _listen(server.url, key, text)
             note("2000 server first", first)
@@ -76,6 +77,7 @@ def measure(server: Server, key: str) -> None:
     print("2 000 caractères (3 tours, médianes, secondes)")
     print(f"  premier son par la WebSocket      {median['2000 server first']:.3f}")
     print(f"  modèle nu, même premier segment   {median['2000 bare first segment']:.3f}")
+    print(f"  modèle nu, première phrase        {median['2000 bare first sentence']:.3f}")
     print(f"  total par la WebSocket            {median['2000 server total']:.2f}")
     print(f"  modèle nu, mêmes segments, 2 fils {median['2000 bare total']:.2f}")
     print(
