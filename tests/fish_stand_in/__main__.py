@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 
 import django
 
@@ -26,6 +27,7 @@ def main() -> None:
 
 def local_speaker() -> Speaker:
     """Return a speaker with the local engine's voices."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fr02.settings")
     django.setup()
     from tts.engines.base import EngineOrder  # Django must be set up before the engines can be imported
     from tts.engines.kokoro import kokoro_engine

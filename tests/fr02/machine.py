@@ -67,7 +67,8 @@ def run(command: list[str], **variables: str | None) -> subprocess.CompletedProc
 
 def environment(**variables: str | None) -> dict[str, str]:
     """Return this process's environment, changed; without what would point it at another FR02."""
-    changed = {"DATABASE_URL": None, "FR02_ENV_FILE": "", "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    changed: dict[str, str | None] = dict.fromkeys(("DATABASE_URL", "DJANGO_SETTINGS_MODULE"))
+    changed |= {"FR02_ENV_FILE": "", "PYTHONDONTWRITEBYTECODE": "1", **variables}
     kept = {name: value for name, value in os.environ.items() if name not in changed}
     return kept | {name: value for name, value in changed.items() if value is not None}
 
