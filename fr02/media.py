@@ -26,6 +26,8 @@ from fr02.errors import Forbidden, NotFound, problem_response
 # What a storage may fail with, the folder's or S3's.
 STORAGE_ERRORS = (OSError, BotoCoreError, ClientError, Boto3Error)
 CONTENT_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".pcm": "audio/pcm", ".opus": "audio/ogg"}
+# One range. Several, another unit or nonsense are passed over, as RFC 9110 (14.2) allows: the whole file is sent.
+RANGE = re.compile(r"bytes=(?!-$)(\d{0,18})-(\d{0,18})")
 
 
 class SignedFileStorage(FileSystemStorage):
@@ -73,9 +75,9 @@ def serve_signed(request: HttpRequest, name: str) -> HttpResponseBase:
 def _send(request: HttpRequest, file: IO[bytes], name: Path) -> HttpResponseBase:
     size = file.size  # type: ignore[attr-defined]
     content_type = CONTENT_TYPES.get(name.suffix, "application/octet-stream")
-    asked = request.headers.get("Range")
+    asked = RANGE.fullmatch(request.headers.get("Range", "").strip())
     response: HttpResponseBase
-    span = _parse_range(asked, size) if asked else (0, size - 1)
+    span = _span(asked, size) if asked else (0, size - 1)
     if span is None:
         file.close()
         response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
@@ -94,12 +96,9 @@ def _send(request: HttpRequest, file: IO[bytes], name: Path) -> HttpResponseBase
     return response
 
 
-def _parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return the first and last byte of a single range, or None where it cannot be satisfied (RFC 9110)."""
-    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
-    if not match or not any(match.groups()):
-        return (0, size - 1)
-    first, last = match.groups()
+def _span(asked: re.Match[str], size: int) -> tuple[int, int] | None:
+    """Return the first and last byte that a range means, or None where it cannot be satisfied (RFC 9110)."""
+    first, last = asked.groups()
     if not first:
         return (max(0, size - int(last)), size - 1) if int(last) and size else None
     start, end = int(first), min(int(last) if last else size - 1, size - 1)
