@@ -6,11 +6,11 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from fr02.errors import Fr02Error
-from fr02.pages import refusal
+from fr02.pages import refusal, wrong_method
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -71,7 +71,19 @@ class RequestId(_Middleware):
 
 
 class Refusals(_Middleware):
-    """Turn a refusal that a page's view raises into the error page."""
+    """Turn a refusal that a page's view raises into the error page, and the empty 405 of a decorator too.
+
+    Who logs in after having sent a form is led to the address of the form, which takes no GET.
+    """
+
+    async def _acall(self, request: HttpRequest) -> HttpResponseBase:
+        response = await self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            return await sync_to_async(self.after)(request, response)
+        return response
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return wrong_method(request, response) if isinstance(response, HttpResponseNotAllowed) else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         return refusal(request, exception) if isinstance(exception, Fr02Error) else None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -102,6 +102,17 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     return refusal(request, NotFound(_("Cette page n’existe pas.")))
+
+
+def wrong_method(request: HttpRequest, refused: HttpResponseNotAllowed) -> HttpResponseBase:
+    """Answer an address that was opened as it cannot be, such as the one that a form is sent to."""
+    error = Fr02Error(
+        _("Cette adresse ne s’ouvre pas ainsi. Revenez par le menu à la page que vous cherchez.")
+    )
+    error.status, error.code = 405, "method_not_allowed"
+    response = refusal(request, error)
+    response["Allow"] = refused["Allow"]
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:

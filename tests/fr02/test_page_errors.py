@@ -27,6 +27,13 @@ def test_an_unknown_api_address_answers_a_problem(client, db):
     assert response.json()["code"] == "not_found"
 
 
+def test_the_address_of_a_form_opened_as_a_page(client, alice):
+    client.force_login(alice.user)
+    response = client.get("/voix/melanger")
+    assert (response.status_code, response["Allow"]) == (405, "POST")
+    assert "Revenez par le menu" in response.content.decode()
+
+
 def test_an_error_page_asks_the_database_nothing(client, alice, django_assert_num_queries):
     client.force_login(alice.user)
     with django_assert_num_queries(0):
