@@ -198,6 +198,31 @@ def test_an_odd_address_is_no_error(client, db, query):
     assert client.get(f"/communaute/?{query}").status_code == 200
 
 
+def test_a_like_keeps_the_place_on_the_keyboard(visit, alice, make_voice):
+    make_voice("Aimable", task_count=100)
+    reader = visit()
+    reader.log_in(alice.user.email, alice.password)
+    page = reader.open("/communaute/?search=aimable")
+    like = page.locator(".voice-card [aria-pressed]")
+    like.focus()
+    page.keyboard.press("Enter")
+    expect(like).to_have_attribute("aria-pressed", "true")
+    expect(like).to_be_focused()
+
+
+def test_a_like_after_the_session_has_ended_shows_the_page_of_a_visitor(visit, alice, make_voice):
+    make_voice("Aimable", task_count=100)
+    reader = visit()
+    reader.log_in(alice.user.email, alice.password)
+    page = reader.open("/communaute/?search=aimable")
+    page.context.clear_cookies(name="sessionid")
+    page.locator(".voice-card [aria-pressed]").click()
+    expect(page.locator(".voice-card [aria-pressed]")).to_have_count(0)
+    assert page.url.endswith("/communaute/?search=aimable")
+    assert titles(page) == ["Aimable"]
+    expect(page.locator("main h1")).to_have_text("Voix de la communauté")
+
+
 def test_where_to_go_next_is_never_another_host(client, alice, make_voice):
     client.force_login(alice.user)
     address = f"/communaute/{make_voice().public_id}/aimer/"
