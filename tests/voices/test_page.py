@@ -96,6 +96,13 @@ def test_a_blend_is_saved_by_the_form(client, alice):
     assert "de 1 à 5 voix" in answer.content.decode()
 
 
+def test_a_refused_form_comes_back_into_view(client, alice, fish):
+    said = page(client, alice)
+    for section in ("cloner", "melanger", "adopter"):
+        assert f'action="/voix/{section}#{section}"' in said
+        assert f'id="{section}"' in said
+
+
 def test_titles_are_hostile_text(client, alice):
     title = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     Voice.objects.create(
