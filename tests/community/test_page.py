@@ -176,6 +176,12 @@ def test_hostile_texts_stay_texts(visit, alice, hostile_voices):
     assert reader.faults == []
 
 
+def test_none_is_said_in_the_singular(client, make_voice):
+    make_voice("Nouvelle", task_count=0)
+    assert "0 utilisation<" in client.get("/communaute/?search=nouvelle").content.decode()
+    assert "0 voix trouvée\n" in client.get("/communaute/?search=introuvable").content.decode()
+
+
 @pytest.mark.parametrize(("scheme", "window"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark"])
 def test_it_fits_and_is_accessible(visit, alice, make_voice, scheme, window):
     make_voice("Longue " + "x" * 190, tags=["étiquette " + "y" * 50], description="z" * 500, task_count=99)
