@@ -9,6 +9,7 @@ import base64
 import hashlib
 import importlib.util
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
@@ -24,12 +25,17 @@ VOICES_SHA512 = "oq0HZJWis3t8lERkMJh84WLU86dpYD0EuBPtqYnLlQzyFP1OkyBRDcweAqCfhNO
 VOICE_COUNT = 54
 # 510 lengths x 256 values, float32.
 VOICE_BYTES = 510 * 256 * 4
+# In a process of its own: what loads a model keeps the memory.
+READ_MODEL = (
+    "import sys, onnxruntime; onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
+)
 
 
 def ensure_model(var_dir: Path) -> tuple[Path, Path]:
     """Return the model file and the folder of voices, made in `<var>/kokoro` when missing or damaged.
 
-    What KOKORO_MODEL_PATH and KOKORO_VOICES_DIR name is the operator's own: only its existence is checked.
+    What KOKORO_MODEL_PATH and KOKORO_VOICES_DIR name is the operator's own, of any origin: it must be there, and the
+    model must load.
     Raises SetupError with a French sentence.
     """
     folder = var_dir / "kokoro"
@@ -39,7 +45,7 @@ def ensure_model(var_dir: Path) -> tuple[Path, Path]:
 
 def _model(folder: Path) -> Path:
     if given := env.text("KOKORO_MODEL_PATH"):
-        return _existing(Path(given).expanduser().resolve(), "KOKORO_MODEL_PATH")
+        return _readable(_existing(Path(given).expanduser().resolve(), "KOKORO_MODEL_PATH"))
     model, stamp = folder / "model.onnx", folder / "model.stamp"
     if model.exists():
         if stamp.exists() and stamp.read_text() == _fingerprint(model):
@@ -135,6 +141,15 @@ def _existing(path: Path, variable: str) -> Path:
     if not path.exists():
         raise SetupError(f"{variable} désigne {path}, qui n'existe pas.")
     return path
+
+
+def _readable(model: Path) -> Path:
+    done = subprocess.run([sys.executable, "-c", READ_MODEL, str(model)], capture_output=True, check=False)
+    if done.returncode:
+        raise SetupError(
+            f"KOKORO_MODEL_PATH désigne {model}, qui ne peut pas être lu comme modèle\u00a0: le fichier est endommagé."
+        )
+    return model
 
 
 def _fingerprint(file: Path) -> str:

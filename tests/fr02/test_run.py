@@ -257,6 +257,15 @@ def test_model_that_is_not_there() -> None:
     assert sentence == "KOKORO_MODEL_PATH désigne /nowhere/model.onnx, qui n'existe pas."
 
 
+def test_model_that_is_damaged(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(bytes(1000))
+
+    sentence = fails(KOKORO_MODEL_PATH=str(model))
+
+    assert sentence.startswith(f"KOKORO_MODEL_PATH désigne {model}, qui ne peut pas être lu comme modèle")
+
+
 def test_python_that_is_too_old(clone: Path, tmp_path: Path) -> None:
     for name in ("make", "sh"):
         program = shutil.which(name)
