@@ -115,9 +115,15 @@ def main() -> int:
         start_database(var_dir)
         assets.ensure_model(var_dir)
         account = prepare_database(var_dir)
-        say("Démarrage du serveur…")
-        running += ((program, start(program, var_dir)) for program in extra + programs(port))
-        wait_until_ready(port, running, var_dir)
+        try:
+            say("Démarrage du serveur…")
+            running += ((program, start(program, var_dir)) for program in extra + programs(port))
+            wait_until_ready(port, running, var_dir)
+        except (KeyboardInterrupt, SetupError):
+            # The next start will say that they were shown.
+            for line in first_access(account):
+                print(line, flush=True)
+            raise
         welcome(port, account)
         watch(running, var_dir)
     except KeyboardInterrupt:
@@ -226,10 +232,8 @@ def welcome(port: int, account: dict[str, str | None]) -> None:
     """Tell where FR02 is and how to enter; the key and the password are known at the first start only."""
     portal = f"http://localhost:{port}/developpeurs/"
     lines = ["", f"FR02 est prêt\u00a0: {portal}"]
-    if account["key"]:
-        lines += [f"Compte de démonstration\u00a0: {account['email']}, mot de passe {account['password']}"]
-        lines += ["Sa clé API, affichée cette seule fois\u00a0:", f"FR02_API_KEY={account['key']}"]
-    else:
+    lines += first_access(account)
+    if not account["key"]:
         python = Path(sys.executable)
         python = python.relative_to(BASE_DIR) if python.is_relative_to(BASE_DIR) else python
         reset = f"{shlex.quote(str(python))} manage.py changepassword {account['email']}"
@@ -237,6 +241,17 @@ def welcome(port: int, account: dict[str, str | None]) -> None:
         lines += [f"Sa clé API a été affichée au premier démarrage\u00a0; créez-en une autre sur {portal}"]
     lines += ["Ctrl-C arrête tout.", ""]
     print("\n".join(lines), flush=True)
+
+
+def first_access(account: dict[str, str | None]) -> list[str]:
+    """Return the lines with the password and the key of a demo account that was just made, else none."""
+    if not account["key"]:
+        return []
+    return [
+        f"Compte de démonstration\u00a0: {account['email']}, mot de passe {account['password']}",
+        "Sa clé API, affichée cette seule fois\u00a0:",
+        f"FR02_API_KEY={account['key']}",
+    ]
 
 
 def watch(running: list[tuple[Program, subprocess.Popen[bytes]]], var_dir: Path) -> NoReturn:

@@ -206,6 +206,29 @@ def test_ordinary_user(make_run: Callable[..., Run], clone: Path) -> None:
         assert_all_gone(parts, command.port)
 
 
+def test_first_start_that_is_broken_off_still_tells_the_key() -> None:
+    with open_folder() as var_dir:
+        first = subprocess.Popen(
+            [sys.executable, "-m", "fr02.run"],
+            cwd=BASE_DIR,
+            env=environment(PORT=str(free_port()), FR02_VAR_DIR=str(var_dir)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert first.stderr is not None
+        while first.stderr.readline() != "Démarrage du serveur…\n":
+            assert first.poll() is None
+        first.send_signal(signal.SIGTERM)
+        said, errors = first.communicate(timeout=STOP_SECONDS)
+
+    assert READY not in said
+    assert re.search(r"^FR02_API_KEY=fr02_live_\w+$", said, re.MULTILINE)
+    assert ", mot de passe " in said
+    assert "Traceback" not in errors
+
+
 def test_stand_in_of_fish_audio(make_run: Callable[..., Run], clone: Path) -> None:
     fr02 = make_run(FISH="stand-in")
     stand_in = fr02.part("tests.fish_stand_in")
