@@ -23,11 +23,6 @@ def is_live() -> bool:
     return "_live_" in settings.STRIPE_SECRET_KEY
 
 
-def checkout_origin() -> str:
-    """Return the origin of the hosted payment page, for the policy that lets our forms lead there."""
-    return settings.STRIPE_API_BASE or "https://checkout.stripe.com"
-
-
 def create_customer(*, account_id: int, email: str, lost_id: str = "") -> str:
     """Create the Stripe customer of an account, once, and return its id."""
     customer = _client().v1.customers.create(

@@ -1,6 +1,5 @@
 """Every setting of FR02: one line each, with the variable that changes it and its default."""
 
-import sys
 from pathlib import Path
 
 import psycopg.conninfo
@@ -15,7 +14,6 @@ VAR_DIR = env.path("FR02_VAR_DIR", BASE_DIR / "var")
 # ── Who is asked, and how far it may be trusted ──────────────────────────────────────────────────
 DEBUG = env.boolean("DEBUG", False)
 IS_PRODUCTION = env.boolean("FR02_PRODUCTION", False)
-IS_TESTING = "pytest" in sys.modules
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 # Sockets opened by a page of another origin are refused unless it stands here.

@@ -1,7 +1,9 @@
 """`POST /api/v1/tts/`, from outside, on a real server."""
 
+import io
 import json
 import time
+import wave
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -14,6 +16,7 @@ from billing.ledger import adjust_credit
 from billing.models import Hold
 from billing.services import credit_of
 from tests.tts.sound import measure
+from tts.audio.wav import HEADER_BYTES
 from tts.models import Generation
 
 URL = "/api/v1/tts/"
@@ -308,6 +311,14 @@ def test_raw_bodies_at_the_other_doors(server, alice, path, name):
     assert_problem(
         httpx.post(server.url + path, content=RAW_BODIES[name], headers=headers), 400, "invalid_request"
     )
+
+
+def test_a_stored_wav_has_its_real_sizes(server, alice):
+    spoken = speak(server, alice, HELLO | {"format": "wav"}).json()
+    stored = httpx.get(spoken["audio_url"]).content
+    with wave.open(io.BytesIO(stored)) as audio:
+        assert audio.getnframes() * 2 == len(stored) - HEADER_BYTES
+    assert int.from_bytes(stored[4:8], "little") == len(stored) - 8 == spoken["size"] - 8
 
 
 def test_the_link_is_signed(server, alice):

@@ -18,7 +18,6 @@ OPUS_PAGE_US = 100_000  # what a listener waits for at most: an Ogg page is sent
 MP3_SAMPLE_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 # LAME and its decoders put this much silence in front; it is taken out of the silence that is already there.
 MP3_DELAY_SAMPLES = 1_105
-MEDIA_TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg", "wav": "audio/wav", "pcm": "audio/pcm"}
 
 
 class Encoder(Protocol):

@@ -32,14 +32,3 @@ def wav_header(*, sample_rate: int, data_bytes: int | None = None) -> bytes:
             data_size,
         )
     )
-
-
-def with_final_sizes(wav: bytes) -> bytes:
-    """Return a streamed WAV with the real sizes in its header, ready to be stored.
-
-    Raises ValueError when `wav` does not start with the 44-byte header that `wav_header` writes.
-    """
-    if len(wav) < HEADER_BYTES or wav[:4] != b"RIFF" or wav[36:40] != b"data":
-        raise ValueError("not a WAV with a 44-byte header")
-    sample_rate = int.from_bytes(wav[24:28], "little")
-    return wav_header(sample_rate=sample_rate, data_bytes=len(wav) - HEADER_BYTES) + wav[HEADER_BYTES:]
