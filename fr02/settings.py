@@ -82,7 +82,6 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "fr02.urls"
 ASGI_APPLICATION = "fr02.asgi.application"
-APPEND_SLASH = False
 CSRF_FAILURE_VIEW = "fr02.pages.csrf_failure"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024

@@ -14,7 +14,7 @@ urlpatterns = [
     re_path(r"^api/v1/tts/history/?$", api.HistoryView.as_view(), name="history"),
     re_path(rf"^api/v1/tts/history/{UUID}/?$", api.HistoryItemView.as_view(), name="history-item"),
     re_path(
-        rf"^api/v1/tts/history/{UUID}/subtitles\.(?P<kind>srt|vtt)$",
+        rf"^api/v1/tts/history/{UUID}/subtitles\.(?P<kind>srt|vtt)/?$",
         api.SubtitlesView.as_view(),
         name="subtitles",
     ),

@@ -27,6 +27,12 @@ def test_an_unknown_api_address_answers_a_problem(client, db):
     assert response.json()["code"] == "not_found"
 
 
+@pytest.mark.parametrize("path", ["/developpeurs", "/communaute", "/voix", "/credit", "/tarifs", "/admin"])
+def test_a_page_typed_without_its_last_slash(client, db, path):
+    response = client.get(path)
+    assert (response.status_code, response["Location"]) == (301, f"{path}/")
+
+
 def test_the_address_of_a_form_opened_as_a_page(client, alice):
     client.force_login(alice.user)
     response = client.get("/voix/melanger")

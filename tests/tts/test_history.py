@@ -103,7 +103,7 @@ def test_subtitles(client, alice, spoken):
         "1\n00:00:00,000 --> 00:00:01,500\nUn <b>premier</b> essai,\n\n2\n00:00:01,500 --> 01:01:01,042\n"
     )
     vtt = client.get(
-        f"/api/v1/tts/history/{spoken[0].pk}/subtitles.vtt", headers=alice.headers
+        f"/api/v1/tts/history/{spoken[0].pk}/subtitles.vtt/", headers=alice.headers
     ).content.decode()
     assert vtt.startswith("WEBVTT\n\n1\n00:00:00.000 --> 00:00:01.500\nUn &lt;b>premier")
 
