@@ -26,6 +26,7 @@ from billing import ledger
 from billing.database import fetch_one
 from billing.models import Account, Hold
 from fr02.errors import Forbidden, InsufficientCredit, RateLimited, TooManyStreams
+from fr02.quota import Quota
 
 MINUTE = timedelta(minutes=1)
 SWEEP_BATCH = 500
@@ -74,19 +75,21 @@ def hold_credit(*, user_id: int, amount_micros: int, life_s: float) -> Hold:
 
     Credit, concurrency and rate are checked in the one UPDATE that reserves. Raises InsufficientCredit
     (with `required_micros` and `available_micros`), TooManyStreams, RateLimited, or Forbidden while a
-    dispute freezes the account.
+    dispute freezes the account. The hold's `quota` says how many more requests this minute takes.
     """
     parameters = _hold_parameters(user_id, amount_micros, life_s)
     row = fetch_one(HOLD, parameters)
     if row is None:
         row = _hold_after_a_closer_look(user_id, amount_micros, parameters)
-    return Hold(
+    hold = Hold(
         id=row.id,
         account_id=row.account_id,
         amount_micros=amount_micros,
         created_at=parameters["now"],
         expires_at=parameters["expires_at"],
     )
+    hold.quota = _rate_quota(row.rate_at, parameters)
+    return hold
 
 
 def extend_holds(*, hold_ids: Sequence[int], life_s: float) -> int:
@@ -172,8 +175,23 @@ def _refuse(account: Account, amount_micros: int, parameters: dict[str, Any]) ->
             required_micros=amount_micros, available_micros=max(0, account.available_micros)
         )
     if account.open_holds >= parameters["streams"]:
-        raise TooManyStreams(retry_after_s=1)
-    raise RateLimited(retry_after_s=(account.rate_at - parameters["rate_limit_at"]).total_seconds())
+        raise TooManyStreams(retry_after_s=1, quota=Quota("streams", parameters["streams"], 0, 1))
+    raise RateLimited(
+        retry_after_s=(account.rate_at - parameters["rate_limit_at"]).total_seconds(),
+        quota=_rate_quota(account.rate_at, parameters),
+    )
+
+
+def _rate_quota(rate_at: datetime, parameters: dict[str, Any]) -> Quota:
+    """Return what the requests made so far leave of the minute."""
+    used = rate_at - parameters["now"]
+    return Quota(
+        name="requests",
+        limit=settings.REQUESTS_PER_MINUTE,
+        remaining=(MINUTE - used) // parameters["interval"],
+        reset_s=used.total_seconds(),
+        window_s=round(MINUTE.total_seconds()),
+    )
 
 
 def _expire_hold(hold_id: int) -> bool:
@@ -232,7 +250,7 @@ WITH reserved AS (
         AND open_holds < %(streams)s::int
         AND rate_at <= %(rate_limit_at)s::timestamptz
         AND (grants_expire_at IS NULL OR grants_expire_at > %(now)s::timestamptz OR %(looked)s::boolean)
-    RETURNING id
+    RETURNING id, rate_at
 )
 INSERT INTO billing_hold (
     account_id, amount_micros, captured_micros, state, expires_at, created_at,
@@ -241,7 +259,7 @@ INSERT INTO billing_hold (
 SELECT id, %(amount)s::bigint, 0, 'open', %(expires_at)s::timestamptz, %(now)s::timestamptz,
     '', 0, 0, 0, '', ''
 FROM reserved
-RETURNING id, account_id
+RETURNING id, account_id, (SELECT rate_at FROM reserved) AS rate_at
 """
 
 # At most one settlement finds the hold open. An amount of zero without usage is a release and leaves no

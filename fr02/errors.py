@@ -14,14 +14,16 @@ from django.utils.translation import gettext as _
 from rest_framework import exceptions as drf
 from rest_framework.negotiation import BaseContentNegotiation
 
+from fr02.quota import Quota
+
 logger = logging.getLogger(__name__)
 
 
 class Fr02Error(Exception):
     """Refuse something, for a reason that the customer can read.
 
-    `pointers` are pairs (field, French sentence); `extra` are further members of the problem object, JSON values;
-    `close_code` is what a socket is closed with (api.md).
+    `pointers` are pairs (field, French sentence); `quota` is the limit that was reached; `extra` are further members
+    of the problem object, JSON values; `close_code` is what a socket is closed with (api.md).
     """
 
     status = 400
@@ -34,11 +36,13 @@ class Fr02Error(Exception):
         *,
         pointers: list[tuple[str, str]] | None = None,
         retry_after_s: float | None = None,
+        quota: Quota | None = None,
         **extra: Any,
     ) -> None:
         self.detail = detail or self.default_detail()
         self.pointers = pointers or []
         self.retry_after_s = retry_after_s
+        self.quota = quota
         self.extra = extra
         super().__init__(self.detail)
 
@@ -186,6 +190,8 @@ def problem_response(error: Fr02Error, request: HttpRequest) -> HttpResponse:
         response["WWW-Authenticate"] = 'ApiKey realm="FR02"'
     if error.retry_after_s is not None:
         response["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.quota is not None:
+        error.quota.tell(response)
     return response
 
 

@@ -40,7 +40,11 @@ class SpeechView(APIView):
         operation_id="tts_create",
         summary="TTS synchrone (texte court)",
         request=serializers.SpeechRequestSerializer,
-        parameters=[OpenApiParameter(idempotency.HEADER, str, OpenApiParameter.HEADER)],
+        parameters=[
+            OpenApiParameter(idempotency.HEADER, str, OpenApiParameter.HEADER),
+            OpenApiParameter("RateLimit-Policy", str, OpenApiParameter.HEADER, response=[200, "4XX"]),
+            OpenApiParameter("RateLimit", str, OpenApiParameter.HEADER, response=[200, "4XX"]),
+        ],
         responses={
             (200, "application/json"): serializers.SpeechSerializer,
             (200, "audio/mpeg"): bytes,
@@ -66,7 +70,10 @@ class SpeechView(APIView):
                 if key and (done := await idempotency.find_result(caller.user_id, key, fingerprint(speech))):
                     return await _replay(done, wants_audio)
                 raise
-            return await (_stream(synthesis) if wants_audio else _answer(synthesis))
+            response = await (_stream(synthesis) if wants_audio else _answer(synthesis))
+            if quota := synthesis.generation.hold.quota:
+                quota.tell(response)
+            return response
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         try:

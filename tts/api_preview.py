@@ -22,6 +22,7 @@ from accounts.services import Caller
 from fr02 import errors
 from fr02.bridge import in_database
 from fr02.json_body import parse_json
+from fr02.quota import Quota
 from tts.engines.base import EngineError, EngineOrder
 from tts.engines.registry import engine_named
 from tts.pipeline import translate
@@ -105,7 +106,9 @@ def count_preview(user_id: int) -> None:
         return
     if count > PER_MINUTE:
         detail = _("Au plus {count} essais de mélange par minute.").format(count=PER_MINUTE)
-        raise errors.RateLimited(detail, retry_after_s=60)
+        raise errors.RateLimited(
+            detail, retry_after_s=60, quota=Quota("blend-preview", PER_MINUTE, 0, 60, 60)
+        )
 
 
 async def _sound(first: bytes, rest: AsyncIterator[Any]) -> AsyncIterator[bytes]:

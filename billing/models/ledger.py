@@ -12,6 +12,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from fr02.quota import Quota
+
 ENGINE_TITLES = {"kokoro": _("Kokoro (local)"), "fish": "Fish Audio"}
 
 
@@ -169,6 +171,9 @@ class Hold(models.Model):
     api_key_id = models.UUIDField(_("clé d’API"), null=True, blank=True)
     voice_id = models.CharField(_("voix"), max_length=32, blank=True, default="")
     voice_title = models.CharField(_("titre de la voix"), max_length=200, blank=True, default="")
+
+    # What the limit leaves, on a hold that `hold_credit` has just taken. Not a column.
+    quota: Quota | None = None
 
     objects = HoldQuerySet.as_manager()
 

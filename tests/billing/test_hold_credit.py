@@ -12,6 +12,7 @@ from accounts.models import User
 from billing.models import Account, Hold
 from billing.services import credit_of, extend_holds, hold_credit, settle_hold, void_expired_holds
 from fr02.errors import Forbidden, InsufficientCredit, RateLimited, TooManyStreams
+from fr02.quota import Quota
 from tests.billing.helpers import (
     EURO,
     account_of,
@@ -67,8 +68,9 @@ def test_too_many_streams(alice: User, settings) -> None:
     settings.STREAMS_PER_ACCOUNT = 3
     buy(alice, EURO)
     holds = [hold_credit(user_id=alice.pk, amount_micros=10, life_s=60) for _ in range(3)]
-    with pytest.raises(TooManyStreams):
+    with pytest.raises(TooManyStreams) as refusal:
         hold_credit(user_id=alice.pk, amount_micros=10, life_s=60)
+    assert refusal.value.quota == Quota("streams", 3, 0, 1)
     settle(holds[0], 10)
     hold_credit(user_id=alice.pk, amount_micros=10, life_s=60)
 
@@ -84,10 +86,24 @@ def test_rate(alice: User, settings, monkeypatch) -> None:
         speak(alice, 10)
     assert refusal.value.code == "rate_limited"
     assert refusal.value.retry_after_s == pytest.approx(10, abs=0.1)
+    assert refusal.value.quota == Quota("requests", 6, 0, 60, 60)
 
     monkeypatch.setattr(timezone, "now", lambda: now + timedelta(seconds=10.01))
     speak(alice, 10)
     assert outcome(lambda: speak(alice, 10)) == "rate_limited"
+
+
+def test_a_hold_says_what_the_minute_still_takes(alice: User, settings, monkeypatch) -> None:
+    settings.REQUESTS_PER_MINUTE = 6
+    buy(alice, EURO)
+    now = timezone.now()
+    seen = []
+    for seconds in (0, 0, 0, 25, 90):
+        monkeypatch.setattr(timezone, "now", lambda seconds=seconds: now + timedelta(seconds=seconds))
+        hold = hold_credit(user_id=alice.pk, amount_micros=10, life_s=600)
+        assert hold.quota is not None
+        seen.append((hold.quota.remaining, round(hold.quota.reset_s)))
+    assert seen == [(5, 10), (4, 20), (3, 30), (4, 15), (5, 10)]
 
 
 def test_a_frozen_account(alice: User) -> None:
