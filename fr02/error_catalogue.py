@@ -80,7 +80,7 @@ CATALOGUE = (
     _entry(
         errors.IdempotencyConflict,
         _("Le même en-tête Idempotency-Key a déjà servi avec un autre corps."),
-        _("Une clé d’idempotence par demande : gardez-la pour répéter, changez-la sinon."),
+        _("Une clé d’idempotence par demande : gardez-la pour répéter, changez-la sinon."),
         ends_sockets=False,
     ),
     _entry(

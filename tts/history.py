@@ -37,7 +37,7 @@ def parse_query(params: Mapping[str, str]) -> HistoryQuery:
     """Return the query of an address. Raises InvalidRequest."""
     status = params.get("status", "")
     if status and status not in Generation.Status.values:
-        detail = _("Valeurs possibles : {choices}.").format(choices=", ".join(Generation.Status.values))
+        detail = _("Valeurs possibles\u00a0: {choices}.").format(choices=", ".join(Generation.Status.values))
         raise InvalidRequest(detail, pointers=[("/status", detail)])
     return HistoryQuery(
         page=_integer(params, "page", 1, MAX_PAGE),

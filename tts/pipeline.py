@@ -112,7 +112,7 @@ class Synthesis:
         if engine != self.generation.engine and not any(
             w["code"] == "failover" for w in self.delivery.warnings
         ):
-            detail = _("Le moteur en ligne a échoué : la suite est dite par le moteur local.")
+            detail = _("Le moteur en ligne a échoué\u00a0: la suite est dite par le moteur local.")
             self.delivery.warnings.append({"code": "failover", "detail": detail})
 
     async def _finish(self, status: str, failure: str, spool: Any, *, is_live: bool) -> None:

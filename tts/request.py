@@ -48,7 +48,9 @@ EXTRA_PARAMETERS = (
         "fallback",
         "string",
         None,
-        gettext_lazy("« local » : si le moteur en ligne échoue, la suite est dite par le moteur local."),
+        gettext_lazy(
+            "«\u202flocal\u202f»\u00a0: si le moteur en ligne échoue, la suite est dite par le moteur local."
+        ),
         ("local",),
     ),
 )
@@ -137,7 +139,9 @@ def _read_string(parameter: Parameter, value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(_("Une chaîne de caractères est attendue."))
     if parameter.choices and value not in parameter.choices:
-        raise ValueError(_("Valeurs possibles : {choices}.").format(choices=", ".join(parameter.choices)))
+        raise ValueError(
+            _("Valeurs possibles\u00a0: {choices}.").format(choices=", ".join(parameter.choices))
+        )
     if any(0xD800 <= ord(character) <= 0xDFFF for character in value) or "\0" in value:
         raise ValueError(_("Le texte contient des caractères Unicode invalides."))
     if parameter.name == "text":

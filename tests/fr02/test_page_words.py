@@ -1,5 +1,6 @@
-"""French typography in what the pages say."""
+"""French typography in what the pages and the code say."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+APPS = ("fr02", "accounts", "billing", "voices", "community", "tts")
+MODULES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.py"))
 SAID = re.compile(
     r"""\{% translate "([^"]*)"|_\("([^"]*)"\)|\{% blocktranslate[^%]*%\}(.*?)\{% endblocktranslate""",
     re.DOTALL,
@@ -22,6 +25,27 @@ FAULTS = {
 }
 
 
+def said_in(source: str) -> list[str]:
+    """Return the sentences that a module gives to gettext."""
+    names = {"_": 1, "gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "ngettext": 2, "ngettext_lazy": 2}
+    return [
+        argument.value
+        for call in ast.walk(ast.parse(source))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in names
+        for argument in call.args[: names[call.func.id]]
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+
+
+def faults_of(said: list[str]) -> list[str]:
+    return [
+        f"{fault}: {sentence}"
+        for sentence in said
+        for fault, pattern in FAULTS.items()
+        if pattern.search(sentence)
+    ]
+
+
 def sentences(template: Path) -> list[str]:
     found = SAID.findall(template.read_text(encoding="utf-8"))
     said = ["".join(groups) for groups in found]
@@ -32,14 +56,28 @@ def sentences(template: Path) -> list[str]:
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "templates")))
 def test_french_typography(template):
-    faults = [
-        f"{fault}: {sentence}"
-        for sentence in sentences(template)
-        for fault, pattern in FAULTS.items()
-        if pattern.search(sentence)
-    ]
-    assert faults == []
+    assert faults_of(sentences(template)) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_french_typography_in_the_code(module):
+    assert faults_of(said_in(module.read_text(encoding="utf-8"))) == []
 
 
 def test_the_search_for_sentences_finds_some():
     assert sum(len(sentences(template)) for template in TEMPLATES) > 100
+    assert sum(len(said_in(module.read_text(encoding="utf-8"))) for module in MODULES) > 500
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "_('Possible : oui.')",
+        "gettext_lazy('« null »')",
+        """gettext("L'heure.")""",
+        "ngettext('Une voix.', 'Des voix!', 2)",
+        "_('Un long ' 'début' ' ; une suite.').format(x=1)",
+    ],
+)
+def test_it_sees_a_fault_in_the_code(source):
+    assert faults_of(said_in(source))

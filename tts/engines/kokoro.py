@@ -80,11 +80,11 @@ class KokoroEngine:
         """Return the order as Kokoro speaks it, and what it maps or ignores."""
         warnings = []
         if order.temperature != DEFAULT_TEMPERATURE:
-            detail = _("La voix locale est déterministe\u00a0: « temperature » est sans effet.")
+            detail = _("La voix locale est déterministe\u00a0: «\u202ftemperature\u202f» est sans effet.")
             warnings.append(Warning("temperature_ignored", detail))
         sample_rate = _possible_rate(order.format, order.sample_rate)
         if sample_rate != order.sample_rate and (order.format, order.sample_rate) != ("opus", SAMPLE_RATE):
-            detail = _("La fréquence d'échantillonnage a été ramenée à %(rate)s\u00a0Hz.") % {
+            detail = _("La fréquence d’échantillonnage a été ramenée à %(rate)s\u00a0Hz.") % {
                 "rate": sample_rate
             }
             warnings.append(Warning("sample_rate_mapped", detail))
