@@ -17,7 +17,7 @@ class Entry:
     code: str
     status: int
     close_code: int | None
-    title: str
+    title: Any
     cause: Any
     remedy: Any
 

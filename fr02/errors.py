@@ -11,6 +11,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import exceptions as drf
 from rest_framework.negotiation import BaseContentNegotiation
 
@@ -165,7 +166,7 @@ def problem(error: Fr02Error, request_id: str) -> dict[str, Any]:
     """Return the problem object of an error, ready for JSON."""
     body: dict[str, Any] = {
         "type": f"/developpeurs/erreurs#{error.code}",
-        "title": TITLES.get(error.status, TITLES[400]),
+        "title": str(TITLES.get(error.status, TITLES[400])),
         "status": error.status,
         "detail": error.detail,
         "code": error.code,
@@ -245,19 +246,19 @@ class AnyAccept(BaseContentNegotiation):
 
 
 TITLES = {
-    400: "Requête invalide",
-    401: "Authentification requise",
-    402: "Crédit insuffisant",
-    403: "Accès refusé",
-    404: "Introuvable",
-    405: "Méthode non permise",
-    409: "Conflit",
-    413: "Trop volumineux",
-    415: "Type de contenu non pris en charge",
-    429: "Trop de requêtes",
-    500: "Erreur interne",
-    502: "Erreur du moteur",
-    503: "Service indisponible",
-    504: "Délai dépassé",
+    400: gettext_lazy("Requête invalide"),
+    401: gettext_lazy("Authentification requise"),
+    402: gettext_lazy("Crédit insuffisant"),
+    403: gettext_lazy("Accès refusé"),
+    404: gettext_lazy("Introuvable"),
+    405: gettext_lazy("Méthode non permise"),
+    409: gettext_lazy("Conflit"),
+    413: gettext_lazy("Trop volumineux"),
+    415: gettext_lazy("Type de contenu non pris en charge"),
+    429: gettext_lazy("Trop de requêtes"),
+    500: gettext_lazy("Erreur interne"),
+    502: gettext_lazy("Erreur du moteur"),
+    503: gettext_lazy("Service indisponible"),
+    504: gettext_lazy("Délai dépassé"),
 }
 CODES = {405: "method_not_allowed", 415: "unsupported_media_type", 500: "internal_error"}

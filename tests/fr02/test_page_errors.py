@@ -3,9 +3,10 @@
 import pytest
 from django.db import connection
 from django.test import Client
+from django.utils.translation import trans_real
 
 from fr02.error_catalogue import CATALOGUE
-from fr02.errors import Fr02Error
+from fr02.errors import TITLES, Fr02Error, NotFound, problem
 
 
 def every_error(base: type[Fr02Error] = Fr02Error) -> set[type[Fr02Error]]:
@@ -38,6 +39,16 @@ def test_the_address_of_a_form_opened_as_a_page(client, alice):
     response = client.get("/voix/melanger")
     assert (response.status_code, response["Allow"]) == (405, "POST")
     assert "Revenez par le menu" in response.content.decode()
+
+
+@pytest.mark.parametrize("status", TITLES)
+def test_the_title_of_a_problem_can_be_translated(status, monkeypatch):
+    error = NotFound()
+    error.status = status
+    said = problem(error, "")["title"]
+    assert type(said) is str
+    monkeypatch.setattr(trans_real.DjangoTranslation, "gettext", lambda self, message: message.upper())
+    assert problem(error, "")["title"] == said.upper() != said
 
 
 def test_an_error_page_asks_the_database_nothing(client, alice, django_assert_num_queries):
