@@ -5,6 +5,7 @@ from datetime import timedelta
 from procrastinate.contrib.django import app
 
 from billing import auto_topup, gateway, inbox, ledger, low_credit, services
+from fr02.locks import only_one
 
 # The sweeper of `tts` settles first, at the price of the last checkpoint.
 HOLD_GRACE = timedelta(minutes=10)
@@ -20,6 +21,13 @@ def watch_credit(account_id: int) -> None:
 @app.task(queue="billing", queueing_lock="billing-sweep", pass_context=False)
 def sweep(timestamp: int) -> None:
     """Release overdue holds, expire grants, and take up what a crash or a lost message left behind."""
+    # Beside one that Stripe keeps waiting, the next would count the same refusal of a card twice.
+    with only_one("billing.sweep") as is_mine:
+        if is_mine:
+            _sweep()
+
+
+def _sweep() -> None:
     services.void_expired_holds(grace=HOLD_GRACE)
     ledger.expire_grants()
     if gateway.is_configured():

@@ -6,11 +6,10 @@ for by their id, because a page shows a moving window, and retired when Fish Aud
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from community.index import refresh_index
 from community.models import SyncPage, SyncQuery, SyncRun
 from community.sync_plan import first_queries, narrower_queries, split
 from community.sync_store import Stored, retire, store_models, unseen_ids
+from fr02.locks import only_one
 from voices.fish import FishClient, FishForbidden, FishInvalid, FishModel, FishNotFound, FishPage
 
 PAGE_SIZE = 100
@@ -38,7 +38,9 @@ def sync_catalogue(*, client: FishClient, report: Report | None = None) -> SyncR
 
     `report(run)` is called after each page.
     """
-    with _only_one():
+    with only_one("community.sync") as is_mine:
+        if not is_mine:
+            raise SyncIsRunning()
         run = _open_run()
         pace = _Pace(settings.COMMUNITY_SYNC_PER_SECOND)
         while query := _next_query(run):
@@ -50,19 +52,6 @@ def sync_catalogue(*, client: FishClient, report: Report | None = None) -> SyncR
             _check_unseen(run, client, pace)
         _finish(run)
     return run
-
-
-@contextmanager
-def _only_one() -> Iterator[None]:
-    """Hold a lock that goes with the connection, however the process ends."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext('community.sync'))")
-        if not cursor.fetchone()[0]:
-            raise SyncIsRunning()
-        try:
-            yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(hashtext('community.sync'))")
 
 
 @transaction.atomic

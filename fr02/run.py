@@ -28,6 +28,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 HOST = "127.0.0.1"
 READY_SECONDS = 60
 STOP_SECONDS = 8
+BACKGROUND_JOBS = 4
 PR_SET_PDEATHSIG = 1
 EXCEPTION_NAME = re.compile(r"^([A-Za-z_]\w*\.)+\w+: ")
 
@@ -53,7 +54,9 @@ def programs(port: int) -> list[Program]:
         "--port",
         str(port),
     ]
-    worker = [*manage, "procrastinate", "worker", "--shutdown-graceful-timeout", "5"]
+    # One at a time, the nightly mirror of Fish Audio's catalogue would keep everything else waiting for hours.
+    jobs = ["--concurrency", str(BACKGROUND_JOBS), "--shutdown-graceful-timeout", "5"]
+    worker = [*manage, "procrastinate", "worker", *jobs]
     return [
         Program("Le serveur", "server.log", [*serve, "fr02.asgi:application"]),
         Program("Le travail de fond", "worker.log", worker),

@@ -15,7 +15,9 @@ ALLOWED = {
     "accounts": set(),
 }
 # What everyone may use of the composition root.
-SHARED = {"fr02.errors", "fr02.bridge", "fr02.media", "fr02.env", "fr02.json_body", "fr02.quota"}
+SHARED = {
+    *("fr02.errors", "fr02.bridge", "fr02.locks", "fr02.media", "fr02.env", "fr02.json_body", "fr02.quota"),
+}
 
 
 def imports_of(source: str) -> list[tuple[str, int, bool]]:
