@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.authentication import client_ip
 from community.services import publish_voice, unpublish_voice
 from fr02.errors import Fr02Error, InvalidRequest
 from voices.api import StrictSerializer, VoiceSerializer, account_of
@@ -42,7 +43,7 @@ class VoicePublication(APIView):
             voice_id=voice_id,
             author_nickname=given.validated_data["author_nickname"],
             has_consent=given.validated_data["consent"],
-            ip_address=request.META.get("REMOTE_ADDR"),
+            ip_address=client_ip(request),
         )
         return Response(VoiceSerializer(voice).data)
 
@@ -97,7 +98,7 @@ def toggle(request: HttpRequest, voice_id: str) -> HttpResponse:
                 voice_id=voice_id,
                 author_nickname=request.POST.get("author_nickname", "")[:100],
                 has_consent=request.POST.get("consent") == "true",
-                ip_address=request.META.get("REMOTE_ADDR"),
+                ip_address=client_ip(request),
             )
             messages.success(request, _("La voix est publiée dans la communauté."))
         else:

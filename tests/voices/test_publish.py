@@ -1,6 +1,7 @@
 """`POST|DELETE /api/v1/voices/{id}/publish`: an own voice is shown to the community, and taken back."""
 
 import pytest
+from django.urls import reverse
 
 from voices.models import Consent, Voice
 from voices.services import resolve_voice
@@ -49,6 +50,23 @@ def test_a_clone_needs_the_consent_of_who_speaks(client, alice, voice):
     assert publish(client, alice, voice, consent=True).status_code == 200
     consent = Consent.objects.get(voice=voice)
     assert (consent.purpose, consent.ip_address) == ("publication", "127.0.0.1")
+
+
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "203.0.113.7")])
+@pytest.mark.parametrize("door", ["api", "portal"])
+def test_the_consent_notes_the_address_behind_the_proxies(
+    client, alice, voice, settings, door, proxies, address
+):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    client.defaults["HTTP_X_FORWARDED_FOR"] = "198.51.100.1, 203.0.113.7"
+    Voice.objects.filter(pk=voice.pk).update(kind="clone", engine="fish", reference={"id": "c" * 32})
+    if door == "api":
+        assert publish(client, alice, voice, consent=True).status_code == 200
+    else:
+        client.force_login(alice.user)
+        form = {"is_public": "True", "consent": "true"}
+        assert client.post(reverse("voice-publish", args=[voice.public_id]), form).status_code == 302
+    assert Consent.objects.get(voice=voice).ip_address == address
 
 
 def test_a_voice_that_is_not_ready_is_not_shown(client, alice, voice):
