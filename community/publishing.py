@@ -47,7 +47,7 @@ class VoicePublication(APIView):
         )
         return Response(VoiceSerializer(voice).data)
 
-    @extend_schema(operation_id="voices_unpublish", request=None, responses=VoiceSerializer)
+    @extend_schema(operation_id="voices_unpublish", request=None, responses={200: VoiceSerializer})
     def delete(self, request: Request, voice_id: str) -> Response:
         """Retire une de vos voix de la communauté."""
         voice = unpublish_voice(user_id=account_of(request), voice_id=voice_id)

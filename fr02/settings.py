@@ -190,6 +190,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "VisibilityEnum": "voices.models.Voice.Visibility",
+        "OwnersVisibilityEnum": "voices.api.OWNERS_VISIBILITIES",
+    },
 }
 
 # ── Admin ────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,9 @@ from voices.models import Voice
 from voices.services import ensure_starter_voice
 from voices.uploads import check_length
 
+# What an owner may choose; publishing is a door of its own.
+OWNERS_VISIBILITIES = (Voice.Visibility.PRIVATE.value, Voice.Visibility.UNLISTED.value)
+
 
 def account_of(request: Request) -> int:
     """Return the key of the account that a REST request speaks for."""
@@ -78,7 +81,7 @@ class DescribedSerializer(StrictSerializer):
     title = serializers.CharField(max_length=200)
     description = serializers.CharField(max_length=5_000, required=False, allow_blank=True, default="")
     tags = serializers.ListField(child=serializers.CharField(max_length=64), required=False, default=list)
-    visibility = serializers.ChoiceField(choices=("private", "unlist"), required=False, default="private")
+    visibility = serializers.ChoiceField(choices=OWNERS_VISIBILITIES, required=False, default="private")
 
 
 class BlendSerializer(DescribedSerializer):
@@ -107,7 +110,7 @@ class ChangesSerializer(StrictSerializer):
     title = serializers.CharField(max_length=200, required=False)
     description = serializers.CharField(max_length=5_000, required=False, allow_blank=True)
     tags = serializers.ListField(child=serializers.CharField(max_length=64), required=False)
-    visibility = serializers.ChoiceField(choices=("private", "unlist"), required=False)
+    visibility = serializers.ChoiceField(choices=OWNERS_VISIBILITIES, required=False)
 
 
 class AdoptionSerializer(StrictSerializer):
