@@ -33,4 +33,5 @@ def _prepare() -> None:
     gc.freeze()
 
 
-threading.Thread(target=_prepare, name="prepare", daemon=True).start()
+# No daemon: a process that is stopped meanwhile waits for it, where C++ would abort it.
+threading.Thread(target=_prepare, name="prepare").start()

@@ -1,6 +1,7 @@
 """The local engine: Kokoro-82M, French by default, spoken on this machine's cores."""
 
 import asyncio
+import atexit
 import functools
 import re
 from collections.abc import AsyncGenerator, Callable
@@ -117,7 +118,11 @@ class KokoroEngine:
 
     async def close(self) -> None:
         """Stop every stream and end the worker threads."""
-        await asyncio.to_thread(self._pool.close)
+        await asyncio.to_thread(self.stop)
+
+    def stop(self) -> None:
+        """Stop every stream and end the worker threads. Blocks, for some milliseconds."""
+        self._pool.close()
 
     async def _admitted(self, order: EngineOrder, put: Callable[[Piece | BaseException], None]) -> _Speech:
         planned: Future[_Speech] = self._planner.submit(self._admit, order, put)
@@ -188,11 +193,14 @@ class KokoroEngine:
 @functools.lru_cache(maxsize=1)
 def kokoro_engine() -> KokoroEngine:
     """Return this process's engine, as the settings describe it."""
-    return KokoroEngine(
+    engine = KokoroEngine(
         model_path=Path(settings.KOKORO_MODEL_PATH),
         voices_dir=Path(settings.KOKORO_VOICES_DIR),
         workers=settings.KOKORO_WORKERS,
     )
+    # Python ends a thread that comes back to it too late by unwinding its stack, and C++ aborts the process for that.
+    atexit.register(engine.stop)
+    return engine
 
 
 async def _next_piece(queue: "asyncio.Queue[Piece | BaseException]") -> Piece:
