@@ -17,6 +17,7 @@ from fr02.error_catalogue import CATALOGUE
 from fr02.errors import Forbidden, Fr02Error, InvalidRequest, NotFound, problem_response
 from fr02.highlight import highlight_python
 from tts.request import BY_NAME, PARAMETERS, Parameter
+from voices.services import resolve_voice
 
 # The script as the page's owner wrote it. The host in it is the one that he wrote it for.
 CLIENT_SCRIPT = Path(__file__).parent / "scripts" / "client_fr02.py"
@@ -38,7 +39,10 @@ def home(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def developers(request: HttpRequest) -> HttpResponse:
-    """Show the developer page, with the addresses of the host that it was asked on."""
+    """Show the developer page, with the addresses of the host that it was asked on.
+
+    `?voice_id=` chooses the voice of the playground.
+    """
     origin, socket_origin = _origins(request)
     context = {
         "origin": origin,
@@ -48,6 +52,8 @@ def developers(request: HttpRequest) -> HttpResponse:
         "parameters": [_shown(parameter) for parameter in PARAMETERS],
         "formats": BY_NAME["format"].choices,
         "text_limit": settings.TEXT_LIMIT_REST,
+        "here": request.get_full_path(),
+        **_chosen_voice(request),
     }
     return render(request, "fr02/developers.html", context | keys_context(request.user))
 
@@ -128,6 +134,17 @@ def refusal(request: HttpRequest, error: Fr02Error) -> HttpResponseBase:
         return problem_response(error, request)
     context = {"error": error, "request_id": getattr(request, "request_id", "")}
     return render(request, "fr02/error.html", context, status=error.status)
+
+
+def _chosen_voice(request: HttpRequest) -> dict[str, Any]:
+    """Return the voice that the address asks for, or why it cannot be had; visitors log in first."""
+    voice_id = request.GET.get("voice_id")
+    if not voice_id or request.user.pk is None:
+        return {}
+    try:
+        return {"chosen_voice": resolve_voice(user_id=request.user.pk, voice_id=voice_id)}
+    except Fr02Error as error:
+        return {"voice_refusal": error.detail}
 
 
 def _origins(request: HttpRequest) -> tuple[str, str]:

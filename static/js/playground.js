@@ -48,21 +48,23 @@ class Playground {
       getJson(this.form.dataset.voices),
       getJson(this.form.dataset.community),
     ]);
-    const own = (mine.value?.voices ?? []).map((voice) => [voice.fish_audio_model_id, voice.title]);
-    const others = (community.value?.models ?? []).map((voice) => [voice.fish_audio_id, voice.title]);
-    const known = new Set(own.map(([id]) => id));
-    this.addVoices("Vos voix", own);
-    this.addVoices("Voix de la communauté", others.filter(([id]) => !known.has(id)));
+    this.addVoices("Vos voix", (mine.value?.voices ?? []).map((voice) => [voice.fish_audio_model_id, voice.title]));
+    this.addVoices(
+      "Voix de la communauté",
+      (community.value?.models ?? []).map((voice) => [voice.fish_audio_id, voice.title]),
+    );
     const isComplete = mine.value && community.value;
     state.textContent = isComplete ? "" : "Une partie des voix n’a pas pu être chargée : rechargez la page.";
   }
 
+  /** Offer the voices that are not in the list yet; the one that the address asked for came with the page. */
   addVoices(label, voices) {
-    if (!voices.length) return;
+    const select = this.form.elements.voice_id;
+    const known = new Set([...select.options].map((option) => option.value));
     const group = document.createElement("optgroup");
     group.label = label;
-    for (const [id, title] of voices) group.append(new Option(title, id));
-    this.form.elements.voice_id.append(group);
+    for (const [id, title] of voices) if (!known.has(id)) group.append(new Option(title, id));
+    if (group.children.length) select.append(group);
   }
 
   async speak() {
