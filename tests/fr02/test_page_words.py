@@ -22,6 +22,7 @@ FAULTS = {
     "a breakable space after «": re.compile(r"« "),
     "a typewriter apostrophe": re.compile(r"[a-zA-Zà-ÿ]'[a-zà-ÿ]"),
     "three dots": re.compile(r"\.\.\."),
+    "a narrow space before a colon": re.compile("\u202f:"),
 }
 
 
@@ -62,6 +63,13 @@ def test_french_typography(template):
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_french_typography_in_the_code(module):
     assert faults_of(said_in(module.read_text(encoding="utf-8"))) == []
+
+
+def test_french_typography_in_the_style_sheets():
+    sheets = (ROOT / "static" / "css").glob("*.css")
+    said = [text for sheet in sheets for text in re.findall(r'content:.*?"([^"]+)"', sheet.read_text())]
+    assert "\\a0: " in said
+    assert faults_of([text.replace("\\202f", "\u202f").replace("\\a0", "\u00a0") for text in said]) == []
 
 
 def test_the_search_for_sentences_finds_some():
