@@ -122,7 +122,7 @@ class ModelLike(APIView):
         voice = like_voice(user_id=account_of(request), voice_id=voice_id)
         return _liked(voice, is_liked=True)
 
-    @extend_schema(operation_id="community_models_unlike", request=None, responses=LikeSerializer)
+    @extend_schema(operation_id="community_models_unlike", request=None, responses={200: LikeSerializer})
     def delete(self, request: Request, voice_id: str) -> Response:
         """N’aime plus une voix."""
         voice = unlike_voice(user_id=account_of(request), voice_id=voice_id)
