@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.conf import settings as project_settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from psycopg import sql
 
 from accounts.models import User
@@ -18,6 +19,9 @@ from tests.servers import Server, start_server
 from voices.services import ensure_starter_voice
 
 EURO = 1_000_000
+
+# A slow hash protects customers, not the cast. The servers of the tests read it all the same: it says its iterations.
+PBKDF2PasswordHasher.iterations = 1
 
 
 @dataclass
