@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from accounts.views import keys_context
@@ -86,6 +87,7 @@ def legal(request: HttpRequest) -> HttpResponse:
     return render(request, "fr02/legal.html", context)
 
 
+@csrf_exempt
 def api_not_found(request: HttpRequest) -> HttpResponseBase:
     """Answer an unknown API address."""
     return problem_response(NotFound(_("Cette adresse n’existe pas dans l’API.")), request)

@@ -22,8 +22,9 @@ def test_it_works(client, db):
     assert "/developpeurs/erreurs#not_found" in page
 
 
-def test_an_unknown_api_address_answers_a_problem(client, db):
-    response = client.get("/api/v1/nulle-part")
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_an_unknown_api_address_answers_a_problem(db, method):
+    response = Client(enforce_csrf_checks=True).generic(method, "/api/v1/nulle-part")
     assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
     assert response.json()["code"] == "not_found"
 
