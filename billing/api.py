@@ -1,6 +1,5 @@
 """The REST doors of billing: credit and usage."""
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers as rest
 from rest_framework.request import Request
@@ -10,6 +9,8 @@ from rest_framework.views import APIView
 from accounts.services import Caller
 from billing import usage
 from billing.services import credit_of
+
+DAY = {"type": "string", "format": "date", "pattern": "^2[0-9]{3}-[0-9]{2}-[0-9]{2}$"}
 
 
 class CreditSerializer(rest.Serializer):
@@ -76,15 +77,15 @@ class UsageView(APIView):
         operation_id="account_usage",
         summary="Consommation du compte",
         parameters=[
-            OpenApiParameter("from", OpenApiTypes.DATE),
-            OpenApiParameter("to", OpenApiTypes.DATE),
+            OpenApiParameter("from", DAY),
+            OpenApiParameter("to", DAY),
             OpenApiParameter("group_by", enum=list(usage.GROUPS), default="day"),
         ],
         responses=UsageSerializer,
     )
     def get(self, request: Request) -> Response:
         period = usage.parse_period(request.query_params.get("from"), request.query_params.get("to"))
-        group_by = request.query_params.get("group_by", "day")
+        group_by = request.query_params.get("group_by") or "day"
         rows = usage.usage_of(user_id=caller_of(request).user_id, period=period, group_by=group_by)
         return Response(
             {

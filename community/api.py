@@ -14,6 +14,7 @@ from community.models import Report
 from community.search import SORTS, Search, search_voices
 from community.services import like_voice, report_voice, unlike_voice
 from fr02.errors import VoiceNotFound
+from fr02.json_body import StrictSerializer, TextField
 from voices.api import account_of
 from voices.models import Voice
 from voices.services import find_public_voice
@@ -78,9 +79,9 @@ class LikeSerializer(serializers.Serializer[Any]):
     is_liked = serializers.BooleanField()
 
 
-class ReportSerializer(serializers.Serializer[Any]):
+class ReportSerializer(StrictSerializer):
     reason = serializers.ChoiceField(choices=Report.Reason.choices)
-    detail = serializers.CharField(required=False, allow_blank=True, default="", max_length=2_000)
+    detail = TextField(required=False, allow_blank=True, default="", max_length=2_000)
 
 
 class ModelList(APIView):

@@ -17,14 +17,15 @@ from rest_framework.views import APIView
 from accounts.authentication import client_ip
 from community.services import publish_voice, unpublish_voice
 from fr02.errors import Fr02Error, InvalidRequest
-from voices.api import StrictSerializer, VoiceSerializer, account_of
+from fr02.json_body import StrictSerializer, TextField
+from voices.api import VoiceSerializer, account_of
 from voices.models import Consent, Voice
 
 
 class PublicationSerializer(StrictSerializer):
     """Say under which name a voice is shown; a clone needs the consent of whoever speaks."""
 
-    author_nickname = serializers.CharField(required=False, allow_blank=True, default="", max_length=100)
+    author_nickname = TextField(required=False, allow_blank=True, default="", max_length=100)
     consent = serializers.BooleanField(
         required=False,
         default=False,

@@ -1,7 +1,11 @@
 """A request of daphne's that refuses a body as soon as it is known to be too long.
 
-Daphne reads every body to its end, to disk, before it calls the application.
+Daphne reads every body to its end, to disk, before it calls the application. Twisted, below it, would then parse
+forms for itself, on the event loop and in memory, and answer an unreadable one with an empty 400: only Django
+parses here.
 """
+
+from typing import Any
 
 from daphne.http_protocol import WebRequest
 
@@ -15,6 +19,9 @@ class LimitedRequest(WebRequest):
 
     is_refused = False
     received = 0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, parsePOSTFormSubmission=False, **options)
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)

@@ -30,6 +30,8 @@ class Fr02Error(Exception):
     status = 400
     code = "invalid_request"
     close_code = 4400
+    # The methods that an address takes, where another was used.
+    allowed = ""
 
     def __init__(
         self,
@@ -162,6 +164,13 @@ class EngineTimeout(EngineError):
         return _("Le moteur n’a pas répondu à temps. Rien ne vous est facturé pour ce qui n’a pas été livré.")
 
 
+def only_post() -> Fr02Error:
+    """Return the refusal of every method but POST."""
+    error = Fr02Error(_("Cette adresse n’accepte que POST."))
+    error.status, error.code, error.allowed = 405, "method_not_allowed", "POST"
+    return error
+
+
 def problem(error: Fr02Error, request_id: str) -> dict[str, Any]:
     """Return the problem object of an error, ready for JSON."""
     body: dict[str, Any] = {
@@ -189,6 +198,8 @@ def problem_response(error: Fr02Error, request: HttpRequest) -> HttpResponse:
     response = HttpResponse(body, status=error.status, content_type="application/problem+json")
     if error.status == 401:
         response["WWW-Authenticate"] = 'ApiKey realm="FR02"'
+    if error.allowed:
+        response["Allow"] = error.allowed
     if error.retry_after_s is not None:
         response["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if error.quota is not None:
@@ -216,7 +227,7 @@ def _from_framework(exception: Exception) -> Fr02Error | None:
     if isinstance(exception, drf.PermissionDenied):
         return Forbidden(str(exception.detail))
     if isinstance(exception, drf.ParseError):
-        return InvalidRequest(_("Le corps de la requête n’est pas du JSON valide."))
+        return InvalidRequest(_("Le formulaire envoyé ne peut pas être lu."))
     if isinstance(exception, drf.APIException):
         error = Fr02Error(str(exception.detail))
         error.status, error.code = exception.status_code, CODES.get(exception.status_code, "invalid_request")
@@ -233,7 +244,7 @@ def _pointers(detail: Any, path: str = "") -> list[tuple[str, str]]:
 
 
 class AnyAccept(BaseContentNegotiation):
-    """Answer JSON whatever the client says it accepts: SDKs ask for octet streams and would get 406."""
+    """Answer something whatever the client says it accepts: SDKs ask for octet streams and would get 406."""
 
     def select_parser(self, request, parsers):
         for parser in parsers:
@@ -242,7 +253,15 @@ class AnyAccept(BaseContentNegotiation):
         return None
 
     def select_renderer(self, request, renderers, format_suffix=None):
-        return renderers[0], renderers[0].media_type
+        # Only the schema has several: `?format=json`, or the Accept header, chooses one.
+        asked, accepted = request.query_params.get("format"), request.headers.get("Accept", "")
+        if asked and len(renderers) > 1:
+            renderers = [one for one in renderers if one.format == asked]
+            if not renderers:
+                raise InvalidRequest(pointers=[("/format", _("Choisissez json ou yaml."))])
+        fitting = [one for one in renderers if one.media_type in accepted]
+        chosen = (fitting or renderers)[0]
+        return chosen, chosen.media_type
 
 
 TITLES = {

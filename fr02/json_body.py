@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from django.utils.translation import gettext as _
+from rest_framework import serializers
 from rest_framework.parsers import BaseParser
 
 from fr02.errors import InvalidRequest
@@ -28,6 +29,26 @@ class StrictJSONParser(BaseParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         return parse_json(stream.read())
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuse fields that nobody reads: a misspelt one must not be lost in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        values = super().to_internal_value(data)
+        unknown = set(data) - set(self.fields)
+        if unknown:
+            raise serializers.ValidationError({name: [_("Champ inconnu.")] for name in sorted(unknown)})
+        return values
+
+
+class TextField(serializers.CharField):
+    """Take a text and nothing that could be written as one: a number is a mistake of the caller's."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 def _refuse_constant(name: str) -> None:

@@ -174,7 +174,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["fr02.json_body.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fr02.errors.AnyAccept",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "fr02.schema.Schema",
     "EXCEPTION_HANDLER": "fr02.errors.handle_exception",
     "STRICT_JSON": True,
     "COERCE_DECIMAL_TO_STRING": False,
@@ -194,6 +194,10 @@ SPECTACULAR_SETTINGS = {
         "VisibilityEnum": "voices.models.Voice.Visibility",
         "OwnersVisibilityEnum": "voices.api.OWNERS_VISIBILITIES",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "fr02.schema.describe_refusals",
+    ],
 }
 
 # ── Admin ────────────────────────────────────────────────────────────────────────────────────────

@@ -41,15 +41,14 @@ class SpeechView(APIView):
         summary="TTS synchrone (texte court)",
         request=serializers.SpeechRequestSerializer,
         parameters=[
-            OpenApiParameter(idempotency.HEADER, str, OpenApiParameter.HEADER),
+            OpenApiParameter(idempotency.HEADER, idempotency.FORM, OpenApiParameter.HEADER),
             OpenApiParameter("RateLimit-Policy", str, OpenApiParameter.HEADER, response=[200, "4XX"]),
             OpenApiParameter("RateLimit", str, OpenApiParameter.HEADER, response=[200, "4XX"]),
         ],
         responses={
             (200, "application/json"): serializers.SpeechSerializer,
-            (200, "audio/mpeg"): bytes,
-            "4XX": OpenApiResponse(serializers.ProblemSerializer),
-            "5XX": OpenApiResponse(serializers.ProblemSerializer),
+            **{(200, content_type): bytes for content_type in CONTENT_TYPES.values()},
+            "4XX": OpenApiResponse(),
         },
     )
     async def post(self, request: HttpRequest) -> HttpResponseBase:
@@ -79,9 +78,7 @@ class SpeechView(APIView):
         try:
             if request.method == "POST":
                 return await self.post(request)
-            error = errors.Fr02Error(_("Cette adresse n’accepte que POST."))
-            error.status, error.code = 405, "method_not_allowed"
-            raise error
+            raise errors.only_post()
         except errors.Fr02Error as error:
             return errors.problem_response(error, request)
 
@@ -92,7 +89,7 @@ class QuoteView(APIView):
     @extend_schema(
         operation_id="tts_quote",
         summary="Devis exact d’une synthèse",
-        request=serializers.SpeechRequestSerializer,
+        request=serializers.QuoteRequestSerializer,
         responses=serializers.QuoteSerializer,
     )
     def post(self, request: Request) -> Response:
@@ -163,7 +160,9 @@ class HistoryItemView(APIView):
 class SubtitlesView(APIView):
     """`GET /api/v1/tts/history/{id}/subtitles.(srt|vtt)`."""
 
-    @extend_schema(operation_id="tts_subtitles", responses={(200, "text/vtt"): str})
+    @extend_schema(
+        operation_id="tts_subtitles", responses={(200, "text/vtt"): str, (200, "application/x-subrip"): str}
+    )
     def get(self, request: Request, generation_id: uuid.UUID, kind: str) -> HttpResponse:
         generation = history.find(caller_of(request).user_id, generation_id)
         content_type = {"srt": "application/x-subrip", "vtt": "text/vtt"}[kind]

@@ -21,13 +21,13 @@ from accounts.authentication import authenticate
 from accounts.services import Caller
 from fr02 import errors
 from fr02.bridge import in_database
-from fr02.json_body import parse_json
+from fr02.json_body import StrictSerializer, parse_json
 from fr02.quota import Quota
 from tts.engines.base import EngineError, EngineOrder
 from tts.engines.registry import engine_named
 from tts.pipeline import translate
-from voices.api import PartSerializer, StrictSerializer
-from voices.blending import DEFAULT_LANGUAGE, Part, blend_reference
+from voices.api import PartSerializer
+from voices.blending import DEFAULT_LANGUAGE, MAX_PARTS, SPEECH_OF, Part, blend_reference
 
 SENTENCES = {
     "fr": "Bonjour, voici comment je parle.",
@@ -41,8 +41,8 @@ PREVIEW_SAMPLE_RATE = 24_000
 
 
 class PreviewSerializer(StrictSerializer):
-    blend = PartSerializer(many=True, allow_empty=False)
-    language = serializers.CharField(max_length=16, required=False, default=DEFAULT_LANGUAGE)
+    blend = PartSerializer(many=True, allow_empty=False, max_length=MAX_PARTS)  # type: ignore[call-arg]
+    language = serializers.ChoiceField(sorted(SPEECH_OF), required=False, default=DEFAULT_LANGUAGE)
 
 
 class BlendPreviewView(APIView):
@@ -70,9 +70,7 @@ class BlendPreviewView(APIView):
         try:
             if request.method == "POST":
                 return await self.post(request)
-            error = errors.Fr02Error(_("Cette adresse n’accepte que POST."))
-            error.status, error.code = 405, "method_not_allowed"
-            raise error
+            raise errors.only_post()
         except RequestDataTooBig:
             return errors.problem_response(errors.FileTooLarge(), request)
         except (errors.Fr02Error, ValidationError) as error:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Any
 
 from django.db.models import QuerySet
@@ -179,9 +179,10 @@ def _moment(params: Mapping[str, str], name: str) -> datetime | None:
         return None
     try:
         if moment := parse_datetime(raw.replace(" ", "+")):
-            return moment if timezone.is_aware(moment) else timezone.make_aware(moment)
+            # In UTC: PostgreSQL knows no offsets beyond 15:59 hours.
+            return (moment if timezone.is_aware(moment) else timezone.make_aware(moment)).astimezone(UTC)
         if day := parse_date(raw):
-            return datetime(day.year, day.month, day.day, tzinfo=timezone.get_current_timezone())
+            return timezone.make_aware(datetime.combine(day, time.min)).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     detail = _("Une date ISO 8601 est attendue, par exemple 2026-11-22 ou 2026-11-22T15:30:00Z.")

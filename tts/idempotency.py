@@ -17,6 +17,8 @@ from fr02.errors import Conflict, IdempotencyConflict, InvalidRequest
 from tts.models import Generation
 
 HEADER = "Idempotency-Key"
+# For the OpenAPI schema: printable ASCII.
+FORM = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"}
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.1
 ANSWER_GRACE = timedelta(seconds=2)

@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers as rest
 
+from fr02.json_body import StrictSerializer
+from tts.history import MAX_PAGE, MAX_PAGE_SIZE
 from tts.models import Generation
 from tts.request import EXTRA_PARAMETERS, PARAMETERS, Parameter
 
 
-def _field(parameter: Parameter) -> rest.Field:
+def _field(parameter: Parameter, text_limit: int) -> rest.Field:
     common: dict[str, Any] = {"help_text": parameter.description, "required": parameter.is_required}
     if parameter.default is not None:
         common["default"] = parameter.default
@@ -19,14 +23,18 @@ def _field(parameter: Parameter) -> rest.Field:
         return rest.FloatField(min_value=parameter.minimum, max_value=parameter.maximum, **common)
     if parameter.choices:
         return rest.ChoiceField(choices=parameter.choices, **common)
+    if parameter.name == "text":
+        return rest.RegexField(r"\S", max_length=text_limit, **common)
     return rest.CharField(**common)
 
 
-SpeechRequestSerializer = type(
-    "SpeechRequestSerializer",
-    (rest.Serializer,),
-    {parameter.name: _field(parameter) for parameter in PARAMETERS + EXTRA_PARAMETERS},
-)
+def _request(name: str, text_limit: int) -> type[rest.Serializer]:
+    fields = {parameter.name: _field(parameter, text_limit) for parameter in PARAMETERS + EXTRA_PARAMETERS}
+    return extend_schema_serializer(component_name=name)(type(name, (StrictSerializer,), fields))
+
+
+SpeechRequestSerializer = _request("Speech", settings.TEXT_LIMIT_REST)
+QuoteRequestSerializer = _request("Quote", settings.TEXT_LIMIT_SOCKET)
 
 
 class WarningSerializer(rest.Serializer):
@@ -96,29 +104,19 @@ class HistorySerializer(rest.Serializer):
     next = rest.IntegerField(allow_null=True)
 
 
+@extend_schema_field({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]})
+class MomentField(rest.CharField):
+    """A moment, or the day at whose beginning it lies."""
+
+
 class HistoryQuerySerializer(rest.Serializer):
-    page = rest.IntegerField(required=False, min_value=1)
-    page_size = rest.IntegerField(required=False, min_value=1, max_value=100)
+    page = rest.IntegerField(required=False, min_value=1, max_value=MAX_PAGE)
+    page_size = rest.IntegerField(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
     voice_id = rest.CharField(required=False)
     status = rest.ChoiceField(choices=Generation.Status.values, required=False)
     search = rest.CharField(required=False)
 
     def get_fields(self) -> dict[str, rest.Field]:
         # `from` is a word of Python.
-        moments = {name: rest.DateTimeField(required=False) for name in ("from", "to")}
+        moments = {name: MomentField(required=False) for name in ("from", "to")}
         return super().get_fields() | moments
-
-
-class ProblemPointerSerializer(rest.Serializer):
-    pointer = rest.CharField()
-    detail = rest.CharField()
-
-
-class ProblemSerializer(rest.Serializer):
-    type = rest.CharField()
-    title = rest.CharField()
-    status = rest.IntegerField()
-    detail = rest.CharField()
-    code = rest.CharField()
-    request_id = rest.CharField()
-    errors = ProblemPointerSerializer(many=True, required=False)  # type: ignore[assignment]

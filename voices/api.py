@@ -3,9 +3,8 @@
 from datetime import UTC
 from typing import Any
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -14,9 +13,9 @@ from rest_framework.views import APIView
 
 from accounts.authentication import client_ip
 from fr02.errors import VoiceNotFound
-from fr02.json_body import StrictJSONParser
+from fr02.json_body import StrictJSONParser, StrictSerializer, TextField
 from voices.adoption import adopt_voice
-from voices.blending import DEFAULT_LANGUAGE, MAX_PARTS, Part, create_blend
+from voices.blending import DEFAULT_LANGUAGE, MAX_PARTS, MAX_WEIGHT, SPEECH_OF, Part, create_blend
 from voices.cloning import CloneOrder, check_available, clone_voice
 from voices.editing import clean_fields, delete_voice, update_voice
 from voices.models import Voice
@@ -61,36 +60,33 @@ class VoiceListSerializer(serializers.Serializer[Any]):
     voices = VoiceSerializer(many=True)
 
 
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuse fields that nobody reads: a misspelt one must not be lost in silence."""
+@extend_schema_field({"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": MAX_WEIGHT})
+class WeightField(serializers.FloatField):
+    """A number; its bounds are checked with the whole blend."""
 
-    def to_internal_value(self, data: Any) -> Any:
-        values = super().to_internal_value(data)
-        unknown = set(data) - set(self.fields)
-        if unknown:
-            raise serializers.ValidationError({name: [_("Champ inconnu.")] for name in sorted(unknown)})
-        return values
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, str | bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class PartSerializer(StrictSerializer):
-    voice_id = serializers.CharField(max_length=64)
-    weight = serializers.FloatField(default=1.0)
+    voice_id = TextField(max_length=64)
+    weight = WeightField(default=1.0)
 
 
 class DescribedSerializer(StrictSerializer):
-    title = serializers.CharField(max_length=200)
-    description = serializers.CharField(max_length=5_000, required=False, allow_blank=True, default="")
-    tags = serializers.ListField(child=serializers.CharField(max_length=64), required=False, default=list)
+    title = TextField(max_length=200)
+    description = TextField(max_length=5_000, required=False, allow_blank=True, default="")
+    tags = serializers.ListField(child=TextField(max_length=64), required=False, default=list)
     visibility = serializers.ChoiceField(choices=OWNERS_VISIBILITIES, required=False, default="private")
 
 
 class BlendSerializer(DescribedSerializer):
-    blend = PartSerializer(many=True, allow_empty=False)
-    language = serializers.CharField(max_length=16, required=False, default=DEFAULT_LANGUAGE)
+    blend = PartSerializer(many=True, allow_empty=False, max_length=MAX_PARTS)  # type: ignore[call-arg]
+    language = serializers.ChoiceField(sorted(SPEECH_OF), required=False, default=DEFAULT_LANGUAGE)
 
     def validate_blend(self, value: list[dict[str, Any]]) -> list[Part]:
-        if len(value) > MAX_PARTS:
-            raise serializers.ValidationError(_("Mélangez au plus {most} voix.").format(most=MAX_PARTS))
         return [Part(**item) for item in value]
 
 
@@ -99,7 +95,7 @@ class CloneSerializer(DescribedSerializer):
 
     voices = serializers.ListField(child=serializers.FileField(allow_empty_file=True), allow_empty=False)
     texts = serializers.ListField(
-        child=serializers.CharField(max_length=2_000, allow_blank=True), required=False, default=list
+        child=TextField(max_length=2_000, allow_blank=True), required=False, default=list
     )
     consent = serializers.BooleanField(
         help_text=gettext_lazy("Vrai : la personne qui parle est vous, ou vous l’a permis par écrit.")
@@ -107,14 +103,19 @@ class CloneSerializer(DescribedSerializer):
 
 
 class ChangesSerializer(StrictSerializer):
-    title = serializers.CharField(max_length=200, required=False)
-    description = serializers.CharField(max_length=5_000, required=False, allow_blank=True)
-    tags = serializers.ListField(child=serializers.CharField(max_length=64), required=False)
+    title = TextField(max_length=200, required=False)
+    description = TextField(max_length=5_000, required=False, allow_blank=True)
+    tags = serializers.ListField(child=TextField(max_length=64), required=False)
     visibility = serializers.ChoiceField(choices=OWNERS_VISIBILITIES, required=False)
 
 
+@extend_schema_field({"type": "string", "pattern": "^[0-9a-f]{32}$"})
+class FishIdField(TextField):
+    """An id at Fish Audio; its form is checked where it is looked up."""
+
+
 class AdoptionSerializer(StrictSerializer):
-    fish_audio_id = serializers.CharField(max_length=64)
+    fish_audio_id = FishIdField(max_length=64)
 
 
 class VoiceList(APIView):

@@ -47,6 +47,8 @@ def blend_reference(
     _check(parts, language)
     voices = blendable(user_id).in_bulk([part.voice_id for part in parts], field_name="public_id")
     weights: dict[str, float] = {}
+    # Only proportions matter, and these never vanish, however small the weights.
+    heaviest = max(part.weight for part in parts)
     for index, part in enumerate(parts):
         voice = voices.get(part.voice_id)
         if voice is None:
@@ -54,7 +56,7 @@ def blend_reference(
         styles = voice.reference["styles"]
         whole = sum(weight for _style, weight in styles)
         for style, weight in styles:
-            weights[style] = weights.get(style, 0.0) + part.weight * weight / whole
+            weights[style] = weights.get(style, 0.0) + part.weight / heaviest * weight / whole
     return {"styles": _normalised(weights), "language": SPEECH_OF[language]}
 
 

@@ -78,6 +78,11 @@ def test_usage_of_another_period(alice: User) -> None:
     assert answer.json()["from"] == yesterday
 
 
+def test_an_empty_grouping_is_the_usual_one(alice: User) -> None:
+    answer = Client().get("/api/v1/account/usage?from=&to=&group_by=", headers=headers(alice))
+    assert (answer.status_code, answer.json()["group_by"]) == (200, "day")
+
+
 @pytest.mark.parametrize(
     "query", ["group_by=colour", "from=hier", "to=2026-13-01", "from=2026-02-02&to=2026-02-01"]
 )

@@ -39,6 +39,12 @@ def test_it_works(client, alice, make_voice):
     assert client.get(url(voice).removesuffix("/report"), headers=alice.headers).status_code == 200
 
 
+def test_what_nobody_reads_is_refused(client, alice, make_voice):
+    answer = send(client, alice, make_voice(), reason="spam", detials="Voir le titre.")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/detials")
+    assert not Report.objects.exists()
+
+
 def test_a_second_report_changes_the_open_one(client, alice, bob, make_voice):
     voice = make_voice()
     send(client, alice, voice, reason="spam")

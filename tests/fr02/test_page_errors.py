@@ -1,5 +1,6 @@
 """The pages for what goes wrong, and the catalogue that explains every code."""
 
+import httpx
 import pytest
 from django.db import connection
 from django.test import Client
@@ -50,6 +51,24 @@ def test_the_title_of_a_problem_can_be_translated(status, monkeypatch):
     assert type(said) is str
     monkeypatch.setattr(trans_real.DjangoTranslation, "gettext", lambda self, message: message.upper())
     assert problem(error, "")["title"] == said.upper() != said
+
+
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+def test_an_unknown_api_address_wants_no_form_token(db, method):
+    client = Client(enforce_csrf_checks=True)
+    response = getattr(client, method)("/api/v1/nulle-part")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+def test_a_form_without_boundary_is_refused_in_words(server, alice):
+    headers = alice.headers | {"Content-Type": "multipart/form-data"}
+    for path, status, code in (
+        ("/api/v1/tts/quote", 415, "unsupported_media_type"),
+        ("/api/v1/tts/", 400, "invalid_request"),
+    ):
+        response = httpx.post(f"{server.url}{path}", content=b'{"text": "Bonjour"}x', headers=headers)
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert (response.status_code, response.json()["code"]) == (status, code)
 
 
 def test_an_error_page_asks_the_database_nothing(client, alice, django_assert_num_queries):

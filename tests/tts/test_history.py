@@ -67,6 +67,21 @@ def test_filters(client, alice, spoken):
 
 
 @pytest.mark.parametrize(
+    ("moment", "status"),
+    [
+        ("2026-11-22T15:30:00+16:15", 200),  # more than PostgreSQL takes as an offset
+        ("0554-10-28T22:57:37.01450-23:59", 200),
+        ("0001-01-01T00:00:00+10:00", 400),
+        ("9999-12-31T23:59:59-10:00", 400),
+        ("0001-01-01", 400),
+    ],
+)
+def test_moments_far_away(client, alice, spoken, moment, status):
+    for name in ("from", "to"):
+        assert history(client, alice, **{name: moment}).status_code == status
+
+
+@pytest.mark.parametrize(
     ("query", "pointer"),
     [
         ({"page": "0"}, "/page"),

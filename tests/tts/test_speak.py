@@ -250,6 +250,7 @@ def test_no_credit(server, charlie, settings):
 def test_other_methods(server, alice):
     response = httpx.get(server.url + URL, headers=alice.headers)
     assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["Allow"] == "POST"
 
 
 def test_a_client_who_leaves_pays_for_what_was_sent(server, alice):

@@ -65,6 +65,14 @@ def test_only_proportions_matter(client, alice):
         assert styles == [["ff_siwis", 0.666667], ["am_adam", 0.333333]]
 
 
+def test_the_smallest_weights_count_too(client, alice):
+    own = post(client, alice, blend((SIWIS, 1), (HEART, 1))).json()["fish_audio_model_id"]
+    answer = post(client, alice, blend((own, 5e-324)))
+    assert answer.status_code == 201
+    voice = Voice.objects.get(public_id=answer.json()["fish_audio_model_id"])
+    assert dict(voice.reference["styles"]) == {"ff_siwis": 0.5, "af_heart": 0.5}
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
@@ -83,6 +91,11 @@ def test_only_proportions_matter(client, alice):
         (blend((SIWIS, -1)), "/blend/0/weight"),
         (blend((SIWIS, "NaN")), "/blend/0/weight"),
         (blend((SIWIS, "beaucoup")), "/blend/0/weight"),
+        (blend((SIWIS, "3")), "/blend/0/weight"),
+        (blend((SIWIS, True)), "/blend/0/weight"),
+        (blend((12345, 1)), "/blend/0/voice_id"),
+        (blend((SIWIS, 1), title=5), "/title"),
+        (blend((SIWIS, 1), tags=[5]), "/tags/0"),
         (blend((SIWIS, 1), language="klingon"), "/language"),
         (blend((SIWIS, 1), title=""), "/title"),
         (blend((SIWIS, 1), title="\u200b"), "/title"),

@@ -57,6 +57,12 @@ def test_fish_gets_our_own_clean_files_and_no_more_than_it_needs(client, alice, 
     assert alice.user.email not in str(clone.entity)
 
 
+def test_a_form_that_cannot_be_read_is_named(client, alice, fish):
+    answer = client.post("/api/v1/voices/", b"--x", "multipart/form-data; boundary=", headers=alice.headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert "formulaire" in answer.json()["detail"]
+
+
 def test_consent_is_recorded(client, alice, fish, work, recording):
     post(client, alice, form(recording))
     consent = Consent.objects.get(user=alice.user)
