@@ -135,6 +135,12 @@ CATALOGUE = (
         _("Demandez-lui d’accorder du crédit à votre compte."),
         ends_sockets=False,
     ),
+    _entry(
+        errors.StorageUnavailable,
+        _("Le stockage des fichiers audio ne répond pas. Rien n’a changé."),
+        _("Réessayez dans quelques minutes."),
+        ends_sockets=False,
+    ),
     _framework_entry(
         405,
         _("Cette adresse n’accepte pas cette méthode HTTP."),

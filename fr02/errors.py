@@ -164,6 +164,15 @@ class EngineTimeout(EngineError):
         return _("Le moteur n’a pas répondu à temps. Rien ne vous est facturé pour ce qui n’a pas été livré.")
 
 
+class StorageUnavailable(Fr02Error):
+    """The storage of the audio does not answer. Nothing has changed."""
+
+    status, code, close_code = 503, "storage_unavailable", 1011
+
+    def default_detail(self) -> str:
+        return _("Le stockage ne répond pas. Réessayez dans quelques minutes.")
+
+
 def only_post() -> Fr02Error:
     """Return the refusal of every method but POST."""
     error = Fr02Error(_("Cette adresse n’accepte que POST."))

@@ -5,10 +5,13 @@ which one is in use.
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
+import logging
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, urlencode
@@ -21,13 +24,27 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from fr02.errors import Forbidden, NotFound, problem_response
+from fr02.errors import Forbidden, NotFound, StorageUnavailable, problem_response
+
+logger = logging.getLogger(__name__)
 
 # What a storage may fail with, the folder's or S3's.
 STORAGE_ERRORS = (OSError, BotoCoreError, ClientError, Boto3Error)
 CONTENT_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".pcm": "audio/pcm", ".opus": "audio/ogg"}
 # One range. Several, another unit or nonsense are passed over, as RFC 9110 (14.2) allows: the whole file is sent.
 RANGE = re.compile(r"bytes=(?!-$)(\d{0,18})-(\d{0,18})")
+
+
+@contextlib.contextmanager
+def storage_at_work() -> Iterator[None]:
+    """Raise StorageUnavailable for what the storage fails with; FileNotFoundError goes through."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except STORAGE_ERRORS as error:
+        logger.exception("the storage failed")
+        raise StorageUnavailable() from error
 
 
 class SignedFileStorage(FileSystemStorage):

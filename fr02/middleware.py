@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
@@ -94,13 +94,12 @@ class SecurityHeaders(_Middleware):
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         policy = LOOSE_POLICY if request.path.startswith(LOOSE_PATHS) else CONTENT_SECURITY_POLICY
-        storage: Any = settings.STORAGES["default"]
-        options = storage.get("OPTIONS", {})
+        bucket = urlsplit(settings.S3_ENDPOINT_URL if settings.S3_BUCKET else "")
         # A form of the credit page leads to Stripe, and browsers follow no redirect of a form to anywhere else.
         payment = (
             (settings.STRIPE_API_BASE or "https://checkout.stripe.com") if settings.STRIPE_SECRET_KEY else ""
         )
-        policy = policy.format(media=options.get("endpoint_url") or "", payment=payment)
+        policy = policy.format(media=bucket._replace(path="").geturl(), payment=payment)
         response.setdefault("Content-Security-Policy", policy.replace(" ;", ";").strip())
         return response
 

@@ -283,31 +283,34 @@ TOPUP_MAX_MICROS = env.integer("TOPUP_MAX_MICROS", 1_000_000_000)
 MEDIA_DIR = env.path("FR02_MEDIA_DIR", VAR_DIR / "media")
 AUDIO_LINK_SECONDS = env.integer("AUDIO_LINK_SECONDS", 300)
 S3_BUCKET = env.text("S3_BUCKET")
+S3_REGION = env.text("S3_REGION", "us-east-1")
+S3_ENDPOINT_URL = env.text("S3_ENDPOINT_URL", f"https://s3.{S3_REGION}.amazonaws.com")
 _audio_storage = (
     {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "fr02.s3.AudioBucket",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
-            "endpoint_url": env.text("S3_ENDPOINT_URL") or None,
-            "region_name": env.text("S3_REGION") or None,
+            "endpoint_url": S3_ENDPOINT_URL,
+            "region_name": S3_REGION,
             "access_key": env.text("S3_ACCESS_KEY"),
             "secret_key": env.text("S3_SECRET_KEY"),
-            "addressing_style": "path",
-            # Without it the links come out in the old signature, which Supabase refuses.
-            "signature_version": "s3v4",
             "querystring_auth": True,
             "querystring_expire": AUDIO_LINK_SECONDS,
             "default_acl": None,
             "file_overwrite": False,
             # A storage that hangs must not outlive the hold of the synthesis that it keeps waiting.
             "client_config": Config(
+                # Without it the links come out in the old signature, which Supabase refuses.
                 signature_version="s3v4",
                 s3={"addressing_style": "path"},
                 connect_timeout=5,
                 read_timeout=20,
                 retries={"max_attempts": 2},
+                # Checksums in trailers are Amazon's own; many an S3 refuses them.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
             ),
-            "object_parameters": {"CacheControl": "private, max-age=300"},
+            "object_parameters": {"CacheControl": f"private, max-age={AUDIO_LINK_SECONDS}"},
         },
     }
     if S3_BUCKET

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.core.files import File
 from django.core.files.storage import storages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils.translation import gettext as _
@@ -21,7 +22,7 @@ from billing.services import credit_of
 from fr02 import errors
 from fr02.bridge import in_database, in_thread
 from fr02.json_body import parse_json
-from fr02.media import CONTENT_TYPES
+from fr02.media import CONTENT_TYPES, storage_at_work
 from tts import history, idempotency, serializers
 from tts.models import Generation
 from tts.pipeline import Synthesis, fingerprint, open_synthesis
@@ -194,7 +195,7 @@ async def _replay(generation: Generation, wants_audio: bool) -> HttpResponseBase
     if wants_audio:
         if not generation.audio_name:
             raise errors.NotFound(_("L’audio de cette synthèse n’a pas été conservé."))
-        return _audio_response(generation, _stored(generation))
+        return _audio_response(generation, _read(await in_thread(_open_stored, generation)))
     fresh = await in_database(history.replayed, generation)
     return JsonResponse(fresh, json_dumps_params={"ensure_ascii": False})
 
@@ -231,8 +232,19 @@ async def _with_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerat
         await rest.aclose()
 
 
-async def _stored(generation: Generation) -> AsyncGenerator[bytes]:
-    file = await in_thread(storages["default"].open, generation.audio_name)
+def _open_stored(generation: Generation) -> File:
+    """Return the stored audio, ready to be read. Raises NotFound, StorageUnavailable."""
+    try:
+        with storage_at_work():
+            file = storages["default"].open(generation.audio_name)
+            # S3 fetches at the first reading.
+            file.seek(0)
+            return file
+    except FileNotFoundError:
+        raise errors.NotFound(_("L’audio de cette synthèse n’a pas été conservé.")) from None
+
+
+async def _read(file: File) -> AsyncGenerator[bytes]:
     try:
         while data := await in_thread(file.read, REPLAY_CHUNK_BYTES):
             yield data

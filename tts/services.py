@@ -1,5 +1,6 @@
 """The writes of a synthesis: opened with its hold, checkpointed while it speaks, closed with its capture."""
 
+import contextlib
 import functools
 import uuid
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from accounts.services import Caller
 from billing.models import Hold
 from billing.pricing import price_micros
 from billing.services import Settlement, Usage, extend_holds, hold_credit, settle_hold
-from fr02.errors import Conflict, NotFound
+from fr02.errors import Conflict, NotFound, StorageUnavailable
+from fr02.media import storage_at_work
 from tts.engines.base import EngineOrder
 from tts.models import Generation
 from tts.request import SpeechRequest
@@ -208,6 +210,9 @@ def sweep_generations() -> int:
                 finished_at=timezone.now(),
                 idempotency_key=None,
             )
+        # The crash may have come between storing and closing: nobody would find that file again.
+        with contextlib.suppress(StorageUnavailable), storage_at_work():
+            storages["default"].delete(generation.audio_name)
     return closed
 
 
@@ -217,14 +222,18 @@ def remember_response(*, generation_id: uuid.UUID, response: dict[str, Any]) -> 
 
 
 def delete_generation(*, user_id: int, generation_id: uuid.UUID) -> None:
-    """Take a synthesis out of the history and erase its text and its audio. What it cost stays in the ledger."""
+    """Take a synthesis out of the history and erase its text and its audio. What it cost stays in the ledger.
+
+    Raises NotFound, Conflict while it is being made, and StorageUnavailable: then nothing has changed.
+    """
     generation = Generation.objects.of(user_id).filter(pk=generation_id).first()
     if generation is None:
         raise NotFound(_("Cette synthèse n’existe pas."))
     if generation.status == Generation.Status.PENDING:
         raise Conflict(_("Cette synthèse est en cours. Attendez sa fin pour la supprimer."))
     if generation.audio_name:
-        storages["default"].delete(generation.audio_name)
+        with storage_at_work():
+            storages["default"].delete(generation.audio_name)
     Generation.objects.filter(pk=generation_id).update(
         deleted_at=timezone.now(), text="", segments=[], audio_name="", response=None, idempotency_key=None
     )
@@ -246,7 +255,8 @@ def erase_account_audio(*, user_id: int) -> int:
     closed = kept.exclude(status=Generation.Status.PENDING)
     for generation in closed.order_by("pk").only("pk", "audio_name")[:ERASED_AT_ONCE]:
         if generation.audio_name:
-            storages["default"].delete(generation.audio_name)
+            with storage_at_work():
+                storages["default"].delete(generation.audio_name)
         Generation.objects.filter(pk=generation.pk).update(audio_name="", **_nothing_said())
     return kept.count()
 

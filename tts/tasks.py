@@ -1,7 +1,9 @@
 """Background work of speech."""
 
+from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
+from fr02.errors import StorageUnavailable
 from tts.services import erase_account_audio as erase_audio
 from tts.services import sweep_generations
 
@@ -13,7 +15,8 @@ def close_abandoned_generations(timestamp: int) -> None:
     sweep_generations()
 
 
-@app.task
+# 4 s, 16 s, 64 s … 18 h: an outage of a day is outlived.
+@app.task(retry=RetryStrategy(max_attempts=9, exponential_wait=4, retry_exceptions={StorageUnavailable}))
 def erase_account_audio(user_id: int) -> None:
     """Erase what a closed account had spoken, some hundred files at a time, until nothing is left."""
     if erase_audio(user_id=user_id):

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from procrastinate.contrib.django import app
 
 from fr02.errors import EngineUnavailable, InvalidRequest
+from fr02.media import storage_at_work
 from voices import alarms, fish
 from voices.editing import VoiceFields, check_quota
 from voices.models import Consent, Recording, Voice
@@ -102,7 +103,7 @@ def _store(user_id: int, order: CloneOrder, recordings: Sequence[CleanRecording]
         row = Recording.objects.create(
             voice=voice, name=item.name, duration_ms=item.duration_ms, text=item.text
         )
-        with item.path.open("rb") as file:
+        with item.path.open("rb") as file, storage_at_work():
             storages["default"].save(row.audio_name, File(file))
     app.configure_task("voices.tasks.advance_clone").defer(voice_key=voice.pk)
     return voice

@@ -102,6 +102,20 @@ def test_no_inline_script_or_style(client, alice):
     assert "default-src 'self'" in policy
 
 
+@pytest.mark.parametrize(
+    ("bucket", "endpoint", "sources"),
+    [
+        ("", "https://s3.us-east-1.amazonaws.com", "'self' blob:"),
+        ("audio", "https://ref.supabase.example/storage/v1/s3", "'self' blob: https://ref.supabase.example"),
+        ("audio", "http://127.0.0.1:9000", "'self' blob: http://127.0.0.1:9000"),
+    ],
+)
+def test_audio_of_the_bucket_may_be_played(client, db, settings, bucket, endpoint, sources):
+    settings.S3_BUCKET, settings.S3_ENDPOINT_URL = bucket, endpoint
+    policy = client.get("/developpeurs/")["Content-Security-Policy"]
+    assert f"media-src {sources}" in [part.strip() for part in policy.split(";")]
+
+
 def test_a_visitor_costs_no_query(client, db, django_assert_num_queries):
     with django_assert_num_queries(0):
         get(client)

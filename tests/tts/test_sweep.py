@@ -6,11 +6,13 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from django.utils import timezone
 from httpx_ws import connect_ws
 
 from billing.models import Hold
-from billing.services import credit_of
+from billing.services import credit_of, hold_credit
 from tests.servers import start_server
 from tests.tts.test_socket import LONG
 from tts.models import Generation
@@ -64,3 +66,20 @@ def test_what_delivered_nothing_costs_nothing(doomed, alice):
     assert (row.status, row.cost_micros) == ("failed", 0)
     credit = credit_of(alice.user.pk)
     assert (credit.balance_micros, credit.held_micros) == (before, 0)
+
+
+def test_what_was_stored_before_the_crash_goes(alice):
+    name = storages["default"].save(f"{alice.user.pk}/perdu.mp3", ContentFile(b"son"))
+    Generation.objects.create(
+        user=alice.user,
+        hold=hold_credit(user_id=alice.user.pk, amount_micros=10, life_s=-1),
+        engine="kokoro",
+        source="rest",
+        text="Perdu.",
+        format="mp3",
+        sample_rate=24_000,
+        characters=6,
+        audio_name=name,
+    )
+    assert sweep_generations() == 1
+    assert not storages["default"].exists(name)
