@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 
 import httpx
 import pytest
@@ -74,17 +75,22 @@ def server(stage, media_dir, fish, tmp_path):
 
 @pytest.fixture
 def things(alice):
-    """Voices and syntheses of Alice's that requests can meet: the id of each."""
+    """Voices and syntheses of Alice's that requests can meet: the ids, the same in every run."""
     reference = {"styles": [["ff_siwis", 0.5], ["af_heart", 0.5]], "language": "fr-fr"}
     voices = [
         Voice.objects.create(
-            owner=alice.user, kind=kind, engine="kokoro", title=f"{kind} {n}", reference=reference
+            public_id=f"{n:032x}",
+            owner=alice.user,
+            kind=kind,
+            engine="kokoro",
+            title=f"{kind} {n}",
+            reference=reference,
         ).public_id
-        for n in range(3)
-        for kind in ("blend", "clone")
+        for n, kind in enumerate(("blend", "clone") * 3, 1)
     ]
     generations = [
         Generation.objects.create(
+            pk=uuid.UUID(int=n),
             user=alice.user,
             hold=hold_credit(user_id=alice.user.pk, amount_micros=0, life_s=60),
             engine="kokoro",
@@ -97,10 +103,10 @@ def things(alice):
             characters=8,
             segments=[{"text": "Bonjour.", "start_ms": 0, "end_ms": 900}],
         ).pk.hex
-        for _ in range(4)
+        for n in range(1, 5)
     ]
     built_in = [builtin_id(style) for style in ("ff_siwis", "af_heart", "am_adam")]
-    return {"voices": [*voices, *built_in, alice.starter_id], "generations": generations}
+    return {"voices": [*voices, *built_in], "generations": generations}
 
 
 def schema_of(server):
