@@ -4,6 +4,7 @@ Each function is one short statement or transaction and works inside the caller'
 `transaction.atomic()`; none is ever open while something is synthesised. Signatures:
 
     hold_credit(user_id, amount_micros, life_s) -> Hold
+    grow_hold(hold_id, by_micros) -> bool
     extend_holds(hold_ids, life_s) -> int
     settle_hold(hold_id, amount_micros, source_type, source_id, usage=Usage(...)) -> Settlement | None
     void_expired_holds(grace=timedelta(0)) -> int
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import transaction
@@ -90,6 +91,26 @@ def hold_credit(*, user_id: int, amount_micros: int, life_s: float) -> Hold:
     )
     hold.quota = _rate_quota(row.rate_at, parameters)
     return hold
+
+
+def grow_hold(*, hold_id: int, by_micros: int) -> bool:
+    """Reserve more credit for a synthesis whose text is still coming. Return False when its hold is no longer open.
+
+    Credit is checked in the UPDATE that reserves it. Raises InsufficientCredit (`required_micros` is what was
+    asked for on top), or Forbidden while a dispute freezes the account; the hold then stays as it was.
+    """
+    with transaction.atomic():
+        # The hold first, then the account: the order of a settlement. What expires meanwhile is looked at
+        # before the hold grows, so that it never reserves a grant whose time was up.
+        hold = Hold.objects.open().select_for_update().filter(pk=hold_id).first()
+        if hold is None:
+            return False
+        parameters = {"hold_id": hold_id, "by": by_micros, "now": timezone.now(), "looked": False}
+        if fetch_one(GROW, parameters) is None:
+            account = ledger.lock_account(account_id=hold.account_id)
+            if fetch_one(GROW, parameters | {"looked": True}) is None:
+                _refuse_credit(account, by_micros)
+    return True
 
 
 def extend_holds(*, hold_ids: Sequence[int], life_s: float) -> int:
@@ -168,12 +189,8 @@ def _hold_after_a_closer_look(user_id: int, amount_micros: int, parameters: dict
 
 
 def _refuse(account: Account, amount_micros: int, parameters: dict[str, Any]) -> None:
-    if account.is_frozen:
-        raise Forbidden(_("Votre crédit est gelé le temps d’un litige bancaire. Écrivez-nous."))
-    if account.available_micros < amount_micros:
-        raise InsufficientCredit(
-            required_micros=amount_micros, available_micros=max(0, account.available_micros)
-        )
+    if account.is_frozen or account.available_micros < amount_micros:
+        _refuse_credit(account, amount_micros)
     if account.open_holds >= parameters["streams"]:
         raise TooManyStreams(retry_after_s=1, quota=Quota("streams", parameters["streams"], 0, 1))
     raise RateLimited(
@@ -194,6 +211,12 @@ def _rate_quota(rate_at: datetime, parameters: dict[str, Any]) -> Quota:
     )
 
 
+def _refuse_credit(account: Account, amount_micros: int) -> NoReturn:
+    if account.is_frozen:
+        raise Forbidden(_("Votre crédit est gelé le temps d’un litige bancaire. Écrivez-nous."))
+    raise InsufficientCredit(required_micros=amount_micros, available_micros=max(0, account.available_micros))
+
+
 def _expire_hold(hold_id: int) -> bool:
     with transaction.atomic():
         return _close_hold(hold_id, 0, Hold.State.EXPIRED, "", "", Usage()) is not None
@@ -204,6 +227,7 @@ def _close_hold(
 ) -> Any:
     """Take a hold out of OPEN and book what it captured; the caller has a transaction open."""
     now = timezone.now()
+    fetch_one(LOCK, {"hold_id": hold_id})
     row = fetch_one(
         SETTLE,
         {
@@ -260,6 +284,25 @@ SELECT id, %(amount)s::bigint, 0, 'open', %(expires_at)s::timestamptz, %(now)s::
     '', 0, 0, 0, '', ''
 FROM reserved
 RETURNING id, account_id, (SELECT rate_at FROM reserved) AS rate_at
+"""
+
+# Whoever waited for a growing hold must see what it grew on the account too: PostgreSQL checks the constraints
+# of a row before it notices that the row it read is old, and would find more given back than is held.
+LOCK = "SELECT id FROM billing_hold WHERE id = %(hold_id)s::bigint FOR NO KEY UPDATE"
+
+GROW = """
+WITH reserved AS (
+    UPDATE billing_account SET held_micros = held_micros + %(by)s::bigint
+    FROM billing_hold
+    WHERE billing_hold.id = %(hold_id)s::bigint AND billing_account.id = billing_hold.account_id
+        AND NOT is_frozen
+        AND balance_micros - held_micros >= %(by)s::bigint
+        AND (grants_expire_at IS NULL OR grants_expire_at > %(now)s::timestamptz OR %(looked)s::boolean)
+    RETURNING billing_account.id
+)
+UPDATE billing_hold SET amount_micros = amount_micros + %(by)s::bigint
+FROM reserved WHERE billing_hold.id = %(hold_id)s::bigint
+RETURNING billing_hold.id
 """
 
 # At most one settlement finds the hold open. An amount of zero without usage is a release and leaves no

@@ -9,14 +9,23 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
+from billing import ledger
 from billing.models import Account, Hold
-from billing.services import credit_of, extend_holds, hold_credit, settle_hold, void_expired_holds
+from billing.services import (
+    credit_of,
+    extend_holds,
+    grow_hold,
+    hold_credit,
+    settle_hold,
+    void_expired_holds,
+)
 from fr02.errors import Forbidden, InsufficientCredit, RateLimited, TooManyStreams
 from fr02.quota import Quota
 from tests.billing.helpers import (
     EURO,
     account_of,
     buy,
+    drifts,
     entries_of,
     outcome,
     outcomes,
@@ -54,6 +63,76 @@ def test_held_credit_is_not_there_twice(alice: User) -> None:
     buy(alice, EURO)
     hold_credit(user_id=alice.pk, amount_micros=EURO, life_s=60)
     assert outcome(lambda: hold_credit(user_id=alice.pk, amount_micros=1, life_s=60)) == "insufficient_credit"
+
+
+def test_a_hold_grows(alice: User) -> None:
+    buy(alice, EURO)
+    hold = hold_credit(user_id=alice.pk, amount_micros=100_000, life_s=60)
+    assert grow_hold(hold_id=hold.pk, by_micros=300_000)
+    assert Hold.objects.get(pk=hold.pk).amount_micros == 400_000
+    assert credit_of(alice.pk).available_micros == 600_000
+    settlement = settle(hold, 350_000)
+    assert settlement is not None
+    assert (settlement.captured_micros, settlement.available_micros) == (350_000, 650_000)
+    assert drifts() == []
+
+
+def test_a_hold_does_not_grow_beyond_the_credit(alice: User) -> None:
+    buy(alice, EURO)
+    hold = hold_credit(user_id=alice.pk, amount_micros=400_000, life_s=60)
+    with pytest.raises(InsufficientCredit) as refusal:
+        grow_hold(hold_id=hold.pk, by_micros=600_001)
+    assert refusal.value.extra == {"required_micros": 600_001, "available_micros": 600_000}
+    assert Hold.objects.get(pk=hold.pk).amount_micros == 400_000
+    assert drifts() == []
+
+
+def test_a_hold_does_not_grow_while_the_account_is_frozen(alice: User) -> None:
+    buy(alice, EURO)
+    hold = hold_credit(user_id=alice.pk, amount_micros=10, life_s=60)
+    Account.objects.filter(user=alice).update(is_frozen=True)
+    with pytest.raises(Forbidden):
+        grow_hold(hold_id=hold.pk, by_micros=10)
+
+
+def test_a_settled_hold_does_not_grow(alice: User) -> None:
+    buy(alice, EURO)
+    hold = hold_credit(user_id=alice.pk, amount_micros=10, life_s=60)
+    settle(hold, 10)
+    assert not grow_hold(hold_id=hold.pk, by_micros=10)
+    assert credit_of(alice.pk).held_micros == 0
+    assert drifts() == []
+
+
+def test_a_hold_does_not_grow_from_a_gift_that_has_expired(alice: User, monkeypatch) -> None:
+    ledger.grant_credit(
+        user_id=alice.pk,
+        amount_micros=EURO,
+        reason="Essai",
+        expires_at=timezone.now() + timedelta(minutes=1),
+    )
+    hold = hold_credit(user_id=alice.pk, amount_micros=100_000, life_s=600)
+    later = timezone.now() + timedelta(minutes=2)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    with pytest.raises(InsufficientCredit):
+        grow_hold(hold_id=hold.pk, by_micros=100_000)
+    settlement = settle(hold, 100_000)
+    assert settlement is not None
+    assert settlement.captured_micros == 100_000
+    assert drifts() == []
+
+
+def test_growing_and_settling_at_once_agree(alice: User) -> None:
+    buy(alice, EURO)
+    for _ in range(10):
+        hold = hold_credit(user_id=alice.pk, amount_micros=10, life_s=60)
+
+        def work(index: int, hold: Hold = hold) -> object:
+            return grow_hold(hold_id=hold.pk, by_micros=5) if index % 4 else settle(hold, 10)
+
+        together(8, work)
+        assert credit_of(alice.pk).held_micros == 0
+    assert drifts() == []
 
 
 def test_a_free_engine_needs_no_credit(alice: User) -> None:
