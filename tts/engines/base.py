@@ -1,6 +1,7 @@
 """What every speech engine promises: one order in, encoded pieces out, typed errors."""
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,8 +63,30 @@ class Piece:
     segment: Segment | None = None
 
 
+class Live(Protocol):
+    """Take text bit by bit and speak it as it comes: send from one task, iterate in another.
+
+    An empty piece whose `characters` are all that was flushed marks the end of a flush. The iterator ends
+    after `stop`; leaving the context that gave it stops the work at once. All its bytes are one file.
+    """
+
+    async def send_text(self, text: str) -> None:
+        """Add text to what is to be spoken, put together as it is."""
+        ...
+
+    async def flush(self) -> bool:
+        """Have everything spoken that was sent so far. Returns False when nothing was left to speak."""
+        ...
+
+    async def stop(self) -> None:
+        """Say that no more text comes: the rest is spoken, then the iterator ends."""
+        ...
+
+    def __aiter__(self) -> AsyncGenerator[Piece]: ...
+
+
 class Engine(Protocol):
-    """Speak orders; every engine is reached through these three methods only."""
+    """Speak orders; every engine is reached through these four methods only."""
 
     name: str
 
@@ -76,6 +99,13 @@ class Engine(Protocol):
 
         Raises EngineBusy, VoiceUnknown and TextNotSpeakable before the first piece only; EngineFailed (or its
         EngineUnavailable) and EngineTimeout any time.
+        """
+        ...
+
+    def live(self, order: EngineOrder) -> AbstractAsyncContextManager[Live]:
+        """Open a way to speak text that comes bit by bit; the order's own text is not spoken.
+
+        Raises as `stream` does, when it is opened or by its iterator before the first piece.
         """
         ...
 

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +73,7 @@ class FishLiveSession:
         self._await("stop")
         await self._socket.send({"event": "stop"})
 
-    async def __aiter__(self) -> AsyncIterator[Piece]:
+    async def __aiter__(self) -> AsyncGenerator[Piece]:
         while True:
             event = await self._next_event()
             if event is None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from tts.audio.encoders import MP3_SAMPLE_RATES, OPUS_SAMPLE_RATE
 from tts.engines.base import EngineOrder, EngineTimeout, Piece, Warning
+from tts.engines.kokoro_live import KokoroLive, Part
 from tts.engines.kokoro_model import SAMPLE_RATE, KokoroModel, core_count
 from tts.engines.phonemes import SAMPLE_LANGUAGE, phonemize, tokens_of
 from tts.engines.scheduler import Job, Stream
@@ -27,6 +29,7 @@ from tts.text.normalise import normalise
 from tts.text.segments import Limits, split_text
 
 Sound = NDArray[np.float32]
+Put = Callable[[Piece | BaseException], None]
 
 DEFAULT_TEMPERATURE = 0.7
 LIMITS = {"low": Limits(first=28), "balanced": Limits(), "normal": Limits(first=90)}
@@ -46,8 +49,9 @@ class _Speech:
     order: EngineOrder
     segments: list[str]
     track: Track
-    put: Callable[[Piece | BaseException], None]
+    put: Put
     stream: Stream | None = None
+    is_end: bool = True  # of what is said: the voice may fall
 
 
 class KokoroEngine:
@@ -93,6 +97,19 @@ class KokoroEngine:
 
     async def stream(self, order: EngineOrder) -> AsyncGenerator[Piece]:
         """Yield the pieces of one order as they are made; closing or cancelling it stops the work at once."""
+        async with contextlib.aclosing(self._spoken(order)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    @contextlib.asynccontextmanager
+    async def live(self, order: EngineOrder) -> AsyncIterator[KokoroLive]:
+        """Open a way to speak text that comes bit by bit; the order's own text is not spoken.
+
+        Its iterator raises EngineBusy and TextNotSpeakable as `stream` does.
+        """
+        yield KokoroLive(order, self._spoken, self._planner)
+
+    async def _spoken(self, order: EngineOrder, part: Part | None = None) -> AsyncGenerator[Piece]:
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Piece | BaseException] = asyncio.Queue()
 
@@ -100,8 +117,9 @@ class KokoroEngine:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(queue.put_nowait, item)
 
-        speech = await self._admitted(order, put)
+        speech = await self._admitted(order, part, put)
         assert speech.stream is not None
+        before_ms = part.starts_at_ms if part else 0
         try:
             is_first = True
             while True:
@@ -109,7 +127,7 @@ class KokoroEngine:
                 if is_first:
                     await asyncio.sleep(max(0.0, speech.stream.release_at - monotonic()))
                     is_first = False
-                self._pool.taken(speech.stream, piece.duration_ms / 1000)
+                self._pool.taken(speech.stream, (piece.duration_ms - before_ms) / 1000)
                 yield piece
                 if piece.characters == len(order.text):
                     break
@@ -124,8 +142,8 @@ class KokoroEngine:
         """Stop every stream and end the worker threads. Blocks, for some milliseconds."""
         self._pool.close()
 
-    async def _admitted(self, order: EngineOrder, put: Callable[[Piece | BaseException], None]) -> _Speech:
-        planned: Future[_Speech] = self._planner.submit(self._admit, order, put)
+    async def _admitted(self, order: EngineOrder, part: Part | None, put: Put) -> _Speech:
+        planned: Future[_Speech] = self._planner.submit(self._admit, order, part, put)
         try:
             return await asyncio.wrap_future(planned)
         except asyncio.CancelledError:
@@ -136,12 +154,18 @@ class KokoroEngine:
         if not planned.cancelled() and planned.exception() is None:
             self._release(planned.result())
 
-    def _admit(self, order: EngineOrder, put: Callable[[Piece | BaseException], None]) -> _Speech:
+    def _admit(self, order: EngineOrder, part: Part | None, put: Put) -> _Speech:
         limits = LIMITS.get(order.latency, Limits())
         if self._pool.is_busy:
             limits = replace(limits, later=CROWD_LATER, growth=CROWD_GROWTH)
+        if part is not None and not part.is_start:
+            limits = replace(limits, first=limits.later)
         segments = split_text(order.text, limits)
-        speech = _Speech(order, segments, Track(order, segments, put), put)
+        if part is None:
+            speech = _Speech(order, segments, Track(order, segments, put), put)
+        else:
+            track = Track(order, segments, put, tape=part.tape, last_silence_s=part.last_silence_s)
+            speech = _Speech(order, segments, track, put, is_end=part.is_end)
 
         def attach(stream: Stream) -> None:
             speech.stream = stream
@@ -173,7 +197,7 @@ class KokoroEngine:
         language = order.voice_ref.get("language", SAMPLE_LANGUAGE)
         blend = [(name, float(weight)) for name, weight in order.voice_ref["styles"]]
         parts = [np.zeros(0, dtype=np.float32)]
-        is_end = job.index == len(speech.segments) - 1
+        is_end = speech.is_end and job.index == len(speech.segments) - 1
         for tokens in _calls(_ended(phonemize(normalise(text), language), is_end=is_end)):
             if job.stop.terminate:
                 raise Stopped

@@ -98,6 +98,21 @@ def split_text(text: str, limits: Limits = Limits()) -> list[str]:
     return segments
 
 
+def ready_length(text: str, *, is_start: bool) -> int:
+    """Return how much of a text that is still being written can be spoken now: 0 while no part of it is complete.
+
+    Whole sentences, once something follows them; at the start of a speech also an early clause. Of a sentence
+    that is longer than what is spoken in one breath, all but its last segment.
+    """
+    cuts = _Cuts(text)
+    sentences_end = cuts.last(SENTENCE, 1, len(text) - 1) or 0
+    if sentences_end and not text[:sentences_end].isspace():
+        return sentences_end
+    first = FIRST_CHARS if is_start else SENTENCE_CHARS
+    segments = split_text(text, Limits(first=first))
+    return sum(map(len, segments[:-1]))
+
+
 def _segment_end(cuts: "_Cuts", start: int, limits: Limits) -> int:
     size = len(cuts.text)
     if start == 0:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tts.text.segments import SENTENCE_CHARS, TAIL_CHARS, Limits, split_text
+from tts.text.segments import SENTENCE_CHARS, TAIL_CHARS, Limits, ready_length, split_text
 
 PIECES = st.sampled_from(
     [
@@ -106,3 +106,35 @@ def test_the_segments_are_the_text(text):
     assert "".join(segments) == text
     assert all(segments)
     assert all(len(segment) <= SENTENCE_CHARS + TAIL_CHARS for segment in segments)
+
+
+def written_slowly(text):
+    """Return the parts that are ready while a text is written letter by letter, and what is left of it."""
+    parts, tail = [], ""
+    for letter in text:
+        tail += letter
+        ready = ready_length(tail, is_start=not parts)
+        if ready:
+            parts.append(tail[:ready])
+            tail = tail[ready:]
+    return parts, tail
+
+
+def test_sentences_are_ready_once_something_follows_them():
+    text = "Bonjour à tous, M. Dupont vous attend au 3 p. 12. Il est 15 h 30. Oui ? Bien"
+    parts, tail = written_slowly(text)
+    assert parts == ["Bonjour à tous, ", "M. Dupont vous attend au 3 p. 12. ", "Il est 15 h 30. ", "Oui ? "]
+    assert tail == "Bien"
+
+
+def test_a_sentence_without_end_is_spoken_in_breaths():
+    parts, tail = written_slowly("je parle et je parle encore sans jamais reprendre mon souffle " * 20)
+    assert len(parts) > 5
+    assert all(len(part) <= 160 for part in parts)
+    assert len(tail) < 170
+
+
+@given(st.text(max_size=400))
+def test_what_is_ready_is_never_all_of_it(text):
+    assert 0 <= ready_length(text, is_start=True) <= max(0, len(text) - 1)
+    assert 0 <= ready_length(text, is_start=False) <= max(0, len(text) - 1)
