@@ -195,9 +195,12 @@ def problem(error: Fr02Error, request_id: str) -> dict[str, Any]:
     return body | error.extra
 
 
-def problem_text(error: Fr02Error, request_id: str) -> str:
-    """Return the problem object as JSON that can be sent, whatever a stranger put into the names it repeats."""
-    text = json.dumps(problem(error, request_id), ensure_ascii=False)
+def problem_text(error: Fr02Error, request_id: str, **head: str) -> str:
+    """Return the problem object, after members of its own, as JSON that can be sent.
+
+    It can be sent whatever a stranger put into the names that it repeats.
+    """
+    text = json.dumps(head | problem(error, request_id), ensure_ascii=False)
     return text.encode(errors="backslashreplace").decode()
 
 

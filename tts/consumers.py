@@ -1,14 +1,17 @@
-"""`WS /api/v1/tts/stream`: one JSON message in, audio out while it is made, then close 1000.
+"""`WS /api/v1/tts/stream`: text in, audio out while it is made, then close 1000.
 
-Binary frames only before the close: the page's script stops at the first text frame and saves nothing. An error after
-the upgrade is one JSON text frame and a close code (api.md). The synthesis runs in its own task, so that a client who
-leaves is noticed at once.
+One message with the whole text is answered with binary frames only: the page's script stops at the first text frame
+and saves nothing. A first message that names an `event` opens a session instead, whose text comes bit by bit. An error
+after the upgrade is one JSON text frame and a close code (api.md). The synthesis runs in its own task, so that a
+client who leaves is noticed at once.
 """
 
 import asyncio
 import contextlib
+import json
 import logging
 import uuid
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +24,11 @@ from accounts.services import Caller, redeem_stream_ticket, resolve_key
 from fr02 import errors
 from fr02.bridge import in_database
 from fr02.json_body import parse_json
+from tts import session_events
 from tts.models import Generation
-from tts.pipeline import open_synthesis
+from tts.pipeline import open_session, open_synthesis
 from tts.request import parse_speech_request
+from tts.session_messages import Inbox, is_session, parse_start
 from tts.socket_watch import open_sockets
 
 logger = logging.getLogger(__name__)
@@ -34,11 +39,12 @@ NORMAL, POLICY, INTERNAL = 1000, 1008, 1011
 
 
 class SpeechConsumer(AsyncWebsocketConsumer):
-    """One socket, one synthesis."""
+    """One socket, one synthesis: of one text, or of a session."""
 
     caller: Caller
     is_over = False
     task: asyncio.Task[None] | None = None
+    inbox: Inbox | None = None
     idle: asyncio.TimerHandle | None = None
 
     async def connect(self) -> None:
@@ -52,26 +58,24 @@ class SpeechConsumer(AsyncWebsocketConsumer):
             return
         offered = self.scope.get("subprotocols") or []
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        loop = asyncio.get_running_loop()
-        self.idle = loop.call_later(
-            settings.SOCKET_IDLE_SECONDS, lambda: self._start(self._give_up_waiting())
-        )
+        self._expect_message()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Take the one message of this socket; a second one is an error."""
+        """Take the one message of this socket, or one more of its session."""
         if self.is_over:
             return
         if self.idle:
             self.idle.cancel()
-        if self.task is not None:
+        if self.inbox is not None:
+            self._hear(self.inbox, text_data)
+        elif self.task is not None:
             await self._stop_task()
             await self.refuse(errors.InvalidRequest(_("Cette WebSocket n’accepte qu’un seul message.")))
-        elif text_data is None:
-            await self.refuse(errors.InvalidRequest(_("Un message texte (JSON) est attendu, pas binaire.")))
-        elif len(text_data.encode(errors="surrogatepass")) > settings.SOCKET_MESSAGE_BYTES:
-            await self.refuse(errors.FileTooLarge(_("Le message dépasse 64 Kio.")))
         else:
-            self._start(self._speak(text_data))
+            try:
+                self._begin(_read(text_data))
+            except errors.Fr02Error as error:
+                await self.refuse(error)
 
     async def disconnect(self, code: int) -> None:
         """Stop the engine at once: nobody listens any more."""
@@ -86,7 +90,8 @@ class SpeechConsumer(AsyncWebsocketConsumer):
         if self.is_over:
             return
         self.is_over = True
-        await self.send(text_data=errors.problem_text(error, self.request_id))
+        head = {"event": "error"} if self.inbox is not None else {}
+        await self.send(text_data=errors.problem_text(error, self.request_id, **head))
         await self.close(error.close_code)
 
     async def revoke(self) -> None:
@@ -94,13 +99,18 @@ class SpeechConsumer(AsyncWebsocketConsumer):
         await self._stop_task()
         await self.refuse(errors.InvalidApiKey())
 
-    async def _speak(self, message: str) -> None:
+    def _begin(self, data: Any) -> None:
+        if is_session(data):
+            self.inbox = Inbox()
+            self._expect_message()
+            self._start(self._see_through(self._converse(data, self.inbox)))
+        else:
+            self._start(self._see_through(self._speak(data)))
+
+    async def _see_through(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a synthesis to its end and close the socket, with the reason when it is refused."""
         try:
-            request = parse_speech_request(parse_json(message), text_limit=settings.TEXT_LIMIT_SOCKET)
-            synthesis = await open_synthesis(request, self.caller, source=Generation.Source.SOCKET)
-            async with contextlib.aclosing(synthesis.stream()) as audio:
-                async for data in audio:
-                    await self.send(bytes_data=data)
+            await work
             self.is_over = True
             await self.close(NORMAL)
         except errors.Fr02Error as error:
@@ -112,11 +122,52 @@ class SpeechConsumer(AsyncWebsocketConsumer):
             await self.refuse(unforeseen)
             raise
 
-    async def _give_up_waiting(self) -> None:
+    async def _speak(self, data: Any) -> None:
+        request = parse_speech_request(data, text_limit=settings.TEXT_LIMIT_SOCKET)
+        synthesis = await open_synthesis(request, self.caller, source=Generation.Source.SOCKET)
+        async with contextlib.aclosing(synthesis.stream()) as audio:
+            async for sound in audio:
+                await self.send(bytes_data=sound)
+
+    async def _converse(self, data: Mapping[str, Any], inbox: Inbox) -> None:
+        synthesis = await open_session(parse_start(data), self.caller, inbox)
+        for event in session_events.opening(synthesis):
+            await self._tell(event)
+        async with contextlib.aclosing(synthesis.pieces()) as pieces:
+            async for piece in pieces:
+                for event in session_events.about(piece):
+                    await self._tell(event)
+                if piece.data:
+                    await self.send(bytes_data=piece.data)
+                    self._expect_message()
+        await self._tell(session_events.done(synthesis))
+
+    async def _tell(self, event: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(event, ensure_ascii=False))
+
+    def _hear(self, inbox: Inbox, text_data: str | None) -> None:
+        try:
+            inbox.put(_read(text_data))
+        except errors.Fr02Error as error:
+            inbox.fail(error)
+        self._expect_message()
+
+    def _expect_message(self) -> None:
+        """Give the client so long to say the next thing; sound that is being sent counts as a sign of life too."""
+        if self.idle:
+            self.idle.cancel()
+        if self.inbox is None or not self.inbox.is_stopped:
+            loop = asyncio.get_running_loop()
+            self.idle = loop.call_later(settings.SOCKET_IDLE_SECONDS, self._give_up_waiting)
+
+    def _give_up_waiting(self) -> None:
         seconds = round(settings.SOCKET_IDLE_SECONDS)
         error = errors.InvalidRequest(_("Aucun message reçu en {seconds} secondes.").format(seconds=seconds))
         error.code, error.close_code = "idle_timeout", POLICY
-        await self.refuse(error)
+        if self.inbox is not None:
+            self.inbox.fail(error)
+        else:
+            self._start(self.refuse(error))
 
     async def _authenticate(self) -> Caller:
         headers = {
@@ -140,6 +191,15 @@ class SpeechConsumer(AsyncWebsocketConsumer):
             return
         self.task.cancel()
         await asyncio.wait([self.task])
+
+
+def _read(text_data: str | None) -> Any:
+    """Return what a message says. Raises InvalidRequest, FileTooLarge."""
+    if text_data is None:
+        raise errors.InvalidRequest(_("Un message texte (JSON) est attendu, pas binaire."))
+    if len(text_data.encode(errors="surrogatepass")) > settings.SOCKET_MESSAGE_BYTES:
+        raise errors.FileTooLarge(_("Le message dépasse 64 Kio."))
+    return parse_json(text_data)
 
 
 def _check_origin(headers: dict[str, str]) -> None:

@@ -27,12 +27,14 @@ from fr02.bridge import in_database, in_thread
 from fr02.media import STORAGE_ERRORS
 from tts.audio.wav import HEADER_BYTES, wav_header
 from tts.checkpoints import checkpoints
+from tts.conversation import CANCELLED, Answer, Conversation
 from tts.engines import base
 from tts.engines.registry import engine_named
 from tts.failover import stream_with_failover
 from tts.models import Generation
 from tts.request import SpeechRequest
-from tts.services import Delivery, close_generation, open_generation
+from tts.services import Delivery, close_generation, keep_text, open_generation
+from tts.session_messages import Inbox
 from voices.models import Voice
 from voices.services import resolve_voice
 
@@ -45,40 +47,56 @@ _finishing: set[asyncio.Task[Any]] = set()
 
 
 class Synthesis:
-    """One synthesis: open it, iterate `stream()`, then read `generation` and `balance_micros`.
+    """One synthesis: open it, iterate `stream()`, then read `generation`, `cost_micros` and `balance_micros`.
 
     `stream()` yields encoded audio, each piece at most 64 KiB; it may be closed or cancelled at any moment. When it
-    ends, however it ends, the credit is settled and the row is closed.
+    ends, however it ends, the credit is settled and the row is closed. `pieces()` is the same for who wants to know
+    what each piece says; it also brings what a conversation answers.
     """
 
-    def __init__(self, generation: Generation, order: base.EngineOrder, *, may_fail_over: bool) -> None:
+    def __init__(
+        self,
+        generation: Generation,
+        order: base.EngineOrder,
+        *,
+        may_fail_over: bool,
+        conversation: Conversation | None = None,
+    ) -> None:
         self.generation = generation
         self.order = order
         self.may_fail_over = may_fail_over
+        self.conversation = conversation
         self.delivery = Delivery(warnings=list(generation.warnings))
-        self.balance_micros = 0
+        self.balance_micros = self.cost_micros = 0
         self.is_stored = False
         self.is_hold_lost = False
 
     async def stream(self, *, is_live: bool = True) -> AsyncGenerator[bytes]:
-        """Yield the audio as it is made.
+        """Yield the audio as it is made; see `pieces`."""
+        async with contextlib.aclosing(self.pieces(is_live=is_live)) as pieces:
+            async for piece in pieces:
+                if piece.data:
+                    yield piece.data
+
+    async def pieces(self, *, is_live: bool = True) -> AsyncGenerator[base.Piece]:
+        """Yield the pieces as they are made.
 
         Live audio counts as delivered piece by piece; otherwise all of it counts once the file is stored, because
-        that is what the caller hands out. Raises an `errors.EngineError` when the engine fails.
+        that is what the caller hands out. Raises an `errors.EngineError` when the engine fails, and whatever ends
+        a conversation.
         """
         status, failure = Generation.Status.PARTIAL, "client_left"
         started = time.monotonic()
         checkpoints.add(self.generation, lambda: self.delivery if is_live else Delivery(), self._lose_hold)
         spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115  `_finish` closes it, even after a cancellation
-        pieces = stream_with_failover(self.order, self.generation.engine, may_fail_over=self.may_fail_over)
         try:
-            async with contextlib.aclosing(pieces):
+            async with contextlib.aclosing(self._source()) as pieces:
                 async for engine, piece in pieces:
                     if piece.data:
                         spool.write(piece.data)
                         if self.delivery.first_audio_ms is None:
-                            self.delivery.first_audio_ms = round((time.monotonic() - started) * 1000)
-                        yield piece.data
+                            self.delivery.first_audio_ms = self._waited_ms(started)
+                    yield piece
                     self._count(engine, piece)
                     if self.is_hold_lost:
                         raise base.EngineTimeout("the hold was settled while the stream stood still")
@@ -88,6 +106,9 @@ class Synthesis:
             failure = refusal.code
             logger.error("generation %s: %s: %s", self.generation.pk, failure, error)
             raise refusal from error
+        except errors.Fr02Error as refusal:
+            failure = refusal.code
+            raise
         except (GeneratorExit, asyncio.CancelledError):
             raise
         except BaseException:
@@ -102,18 +123,36 @@ class Synthesis:
         """Take note that the sweeper settled this synthesis: what is delivered from now on would be free."""
         self.is_hold_lost = True
 
+    def _source(self) -> AsyncGenerator[tuple[str, base.Piece]]:
+        if self.conversation is not None:
+            return self.conversation.pieces()
+        return stream_with_failover(self.order, self.generation.engine, may_fail_over=self.may_fail_over)
+
+    def _waited_ms(self, started: float) -> int:
+        """Return how long the first sound took: since it was asked for, or since a conversation's first text."""
+        asked_at = self.conversation.first_text_at if self.conversation is not None else None
+        return round((time.monotonic() - (asked_at or started)) * 1000)
+
     def _count(self, engine: str, piece: base.Piece) -> None:
-        spoken_by_others = sum(count for name, count in self.delivery.characters.items() if name != engine)
-        self.delivery.characters[engine] = max(0, piece.characters - spoken_by_others)
-        self.delivery.duration_ms = piece.duration_ms
         self.delivery.size += len(piece.data)
+        self.delivery.duration_ms = piece.duration_ms
+        if self.delivery.size:  # nothing is paid for before something was heard
+            spoken_by_others = sum(n for name, n in self.delivery.characters.items() if name != engine)
+            self.delivery.characters[engine] = max(0, piece.characters - spoken_by_others)
         if piece.segment:
             self.delivery.segments.append(asdict(piece.segment))
+        if isinstance(piece, Answer) and piece.event == CANCELLED:
+            self._cut_last_segment()
         if engine != self.generation.engine and not any(
             w["code"] == "failover" for w in self.delivery.warnings
         ):
             detail = _("Le moteur en ligne a échoué\u00a0: la suite est dite par le moteur local.")
             self.delivery.warnings.append({"code": "failover", "detail": detail})
+
+    def _cut_last_segment(self) -> None:
+        """End the subtitle of what was cancelled where its sound ends."""
+        for segment in self.delivery.segments[-1:]:
+            segment["end_ms"] = min(segment["end_ms"], self.delivery.duration_ms)
 
     async def _finish(self, status: str, failure: str, spool: Any, *, is_live: bool) -> None:
         """Store, then settle: the last thing that happens to a synthesis, whatever came before."""
@@ -140,6 +179,7 @@ class Synthesis:
         self.generation.status = status
         if settlement is not None:
             self.balance_micros = settlement.balance_micros
+            self.cost_micros = settlement.captured_micros
         elif self.is_stored:
             self.is_stored = False
             await in_thread(storages["default"].delete, self.generation.audio_name)
@@ -153,9 +193,19 @@ async def open_synthesis(
     Raises VoiceNotFound, InsufficientCredit, TooManyStreams, RateLimited, EngineUnavailable; and
     `tts.services.IdempotencyKeyTaken`. Who leaves meanwhile leaves nothing open.
     """
-    opening = asyncio.get_running_loop().create_task(
-        in_database(_open, request, caller, source, idempotency_key)
-    )
+    return await _opened(in_database(_open, request, caller, source, idempotency_key))
+
+
+async def open_session(request: SpeechRequest, caller: Caller, inbox: Inbox) -> Synthesis:
+    """Open a synthesis whose text comes afterwards, through the inbox; its hold grows with it.
+
+    One character is held from the start, so that who has no credit learns it at once. Raises as `open_synthesis`.
+    """
+    return await _opened(in_database(_open_session, request, caller, inbox))
+
+
+async def _opened(work: Coroutine[Any, Any, Synthesis]) -> Synthesis:
+    opening = asyncio.get_running_loop().create_task(work)
     _finishing.add(opening)
     opening.add_done_callback(_finishing.discard)
     try:
@@ -220,6 +270,31 @@ def _open(request: SpeechRequest, caller: Caller, source: str, idempotency_key: 
         fingerprint=fingerprint(request),
     )
     return Synthesis(generation, order, may_fail_over=may_fail_over)
+
+
+def _open_session(request: SpeechRequest, caller: Caller, inbox: Inbox) -> Synthesis:
+    voice = resolve_voice(user_id=caller.user_id, voice_id=request.voice_id)
+    engine = engine_named(voice.engine)
+    order, warnings = engine.check(order_for(request, voice, caller))
+    if request.fallback:
+        detail = _("Le secours local ne sert pas dans une session : « fallback » est sans effet.")
+        warnings = [*warnings, base.Warning("fallback_ignored", detail)]
+    generation = open_generation(
+        caller=caller,
+        request=request,
+        order=order,
+        voice=voice,
+        engine=engine.name,
+        source=Generation.Source.SOCKET,
+        hold_micros=price_micros(engine=engine.name, characters=1),
+        warnings=[asdict(warning) for warning in warnings],
+    )
+
+    async def keep(text: str) -> bool:
+        return await in_database(keep_text, generation=generation, text=text)
+
+    conversation = Conversation(engine, order, inbox, keep)
+    return Synthesis(generation, order, may_fail_over=False, conversation=conversation)
 
 
 def _store(generation: Generation, spool: Any) -> bool:

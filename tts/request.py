@@ -55,6 +55,8 @@ EXTRA_PARAMETERS = (
     ),
 )
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS + EXTRA_PARAMETERS}
+# A session gets its text afterwards, bit by bit.
+SESSION_PARAMETERS = tuple(parameter for name, parameter in BY_NAME.items() if name != "text")
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,21 @@ def parse_speech_request(data: Any, *, text_limit: int) -> SpeechRequest:
     """Return the request of a JSON object. Raises InvalidRequest with one pointer per bad field, or TextTooLong."""
     if not isinstance(data, Mapping):
         raise InvalidRequest(_("Le corps doit être un objet JSON."))
-    values: dict[str, Any] = {}
-    pointers = [(f"/{name}", _("Champ inconnu.")) for name in data if name not in BY_NAME]
-    for parameter in BY_NAME.values():
-        try:
-            values[parameter.name] = _read(parameter, data)
-        except ValueError as error:
-            pointers.append((f"/{parameter.name}", str(error)))
-    if pointers:
-        summary = "; ".join(f"{pointer[1:]} : {detail}" for pointer, detail in pointers[:5])
-        raise InvalidRequest(_("Requête refusée — {summary}").format(summary=summary), pointers=pointers)
+    values = _read_all(tuple(BY_NAME.values()), data)
     if len(values["text"]) > text_limit:
         raise too_long(text_limit)
     return SpeechRequest(**values)
+
+
+def parse_session_request(data: Mapping[str, Any]) -> SpeechRequest:
+    """Return the request of a session, whose text is still to come. Raises InvalidRequest with its pointers."""
+    return SpeechRequest(text="", **_read_all(SESSION_PARAMETERS, data))
+
+
+def refused_fields(pointers: list[tuple[str, str]]) -> InvalidRequest:
+    """Return the refusal of some fields: it names the first of them in its sentence and all in its pointers."""
+    summary = "; ".join(f"{pointer[1:]} : {detail}" for pointer, detail in pointers[:5])
+    return InvalidRequest(_("Requête refusée — {summary}").format(summary=summary), pointers=pointers)
 
 
 def too_long(limit: int) -> TextTooLong:
@@ -108,6 +112,29 @@ def too_long(limit: int) -> TextTooLong:
         _("Le texte dépasse {limit} caractères. {advice}").format(limit=limit, advice=advice),
         limit_characters=limit,
     )
+
+
+def check_string(value: Any) -> str:
+    """Return a value that is a string of valid characters. Raises ValueError with a French sentence."""
+    if not isinstance(value, str):
+        raise ValueError(_("Une chaîne de caractères est attendue."))
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in value) or "\0" in value:
+        raise ValueError(_("Le texte contient des caractères Unicode invalides."))
+    return value
+
+
+def _read_all(parameters: tuple[Parameter, ...], data: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    names = {parameter.name for parameter in parameters}
+    pointers = [(f"/{name}", _("Champ inconnu.")) for name in data if name not in names]
+    for parameter in parameters:
+        try:
+            values[parameter.name] = _read(parameter, data)
+        except ValueError as error:
+            pointers.append((f"/{parameter.name}", str(error)))
+    if pointers:
+        raise refused_fields(pointers)
+    return values
 
 
 def _read(parameter: Parameter, data: Mapping[str, Any]) -> Any:
@@ -136,14 +163,11 @@ def _read_number(parameter: Parameter, value: Any) -> float:
 
 
 def _read_string(parameter: Parameter, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(_("Une chaîne de caractères est attendue."))
-    if parameter.choices and value not in parameter.choices:
+    if parameter.choices and isinstance(value, str) and value not in parameter.choices:
         raise ValueError(
             _("Valeurs possibles\u00a0: {choices}.").format(choices=", ".join(parameter.choices))
         )
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in value) or "\0" in value:
-        raise ValueError(_("Le texte contient des caractères Unicode invalides."))
+    value = check_string(value)
     if parameter.name == "text":
         value = unicodedata.normalize("NFC", value)
         if not value.strip():

@@ -16,7 +16,7 @@ from procrastinate.contrib.django import app
 from accounts.services import Caller
 from billing.models import Hold
 from billing.pricing import price_micros
-from billing.services import Settlement, Usage, extend_holds, hold_credit, settle_hold
+from billing.services import Settlement, Usage, extend_holds, grow_hold, hold_credit, settle_hold
 from fr02.errors import Conflict, NotFound, StorageUnavailable
 from fr02.media import storage_at_work
 from tts.engines.base import EngineOrder
@@ -114,6 +114,23 @@ def open_generation(
         if "generation_idempotency" not in str(error):
             raise
         raise IdempotencyKeyTaken from error
+
+
+def keep_text(*, generation: Generation, text: str) -> bool:
+    """Make this the text of a synthesis that is going on, and hold what it costs, in one transaction.
+
+    A text that became shorter, because its rest was cancelled, keeps its hold for what comes next. Returns False
+    when somebody (the sweeper) closed the synthesis. Raises InsufficientCredit; then nothing has changed.
+    """
+    needed_micros = price_micros(engine=generation.engine, characters=len(text), at=generation.created_at)
+    by_micros = needed_micros - generation.hold.amount_micros
+    with transaction.atomic():
+        if by_micros > 0 and not grow_hold(hold_id=generation.hold_id, by_micros=by_micros):
+            return False
+        Generation.objects.filter(pk=generation.pk).update(text=text, characters=len(text))
+    generation.hold.amount_micros += max(0, by_micros)
+    generation.text, generation.characters = text, len(text)
+    return True
 
 
 def checkpoint_generations(*, progress: list[tuple[Generation, Delivery]]) -> list[Generation]:
