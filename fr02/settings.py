@@ -182,7 +182,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "FR02",
-    "DESCRIPTION": "API de synthèse vocale française.",
+    "DESCRIPTION": "API de synthèse vocale française. La WebSocket est décrite dans [asyncapi.yaml](/asyncapi.yaml).",
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from fr02 import closing, health, media, pages
+from fr02 import asyncapi, closing, health, media, pages
 
 # Operators log in as everybody does, second factor and rate limits included.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -21,6 +21,7 @@ urlpatterns = [
     path("healthz", health.live, name="health-live"),
     path("readyz", health.ready, name="health-ready"),
     re_path(r"^api/v1/schema/?$", SpectacularAPIView.as_view(), name="schema"),
+    path("asyncapi.yaml", asyncapi.asyncapi, name="asyncapi"),
     path("developpeurs/reference", SpectacularSwaggerView.as_view(url_name="schema"), name="reference"),
     path("", include("accounts.urls")),
     path("", include("billing.urls")),

@@ -277,7 +277,9 @@ def _open_session(request: SpeechRequest, caller: Caller, inbox: Inbox) -> Synth
     engine = engine_named(voice.engine)
     order, warnings = engine.check(order_for(request, voice, caller))
     if request.fallback:
-        detail = _("Le secours local ne sert pas dans une session : « fallback » est sans effet.")
+        detail = _(
+            "Le secours local ne sert pas dans une session\u00a0: «\u202ffallback\u202f» est sans effet."
+        )
         warnings = [*warnings, base.Warning("fallback_ignored", detail)]
     generation = open_generation(
         caller=caller,

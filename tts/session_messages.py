@@ -42,32 +42,37 @@ CLIENT_EVENTS = {
             START,
             tuple(parameter.name for parameter in SESSION_PARAMETERS),
             gettext_lazy(
-                "Ouvre la session : les paramètres du tableau, sans le texte. Toujours le premier message."
+                "Ouvre la session\u00a0: les paramètres du tableau, sans le texte. Toujours le premier message."
             ),
         ),
         Event(
             TEXT,
             ("text",),
             gettext_lazy(
-                "Ajoute du texte, mot à mot si vous voulez : les phrases sont dites dès qu’elles sont complètes."
+                "Ajoute du texte, mot à mot si vous voulez\u00a0: les phrases sont dites dès qu’elles sont complètes."
             ),
         ),
         Event(
             FLUSH,
             (),
-            gettext_lazy("Fait dire tout de suite le texte reçu, même incomplet. Réponse : « flushed »."),
+            gettext_lazy(
+                "Fait dire tout de suite le texte reçu, même incomplet. Réponse\u00a0: «\u202fflushed\u202f»."
+            ),
         ),
         Event(
             CANCEL,
             (),
             gettext_lazy(
-                "Arrête la parole et oublie le texte qui n’est pas dit : il n’est pas facturé. Réponse : « cancelled »."
+                "Arrête la parole et oublie le texte qui n’est pas dit\u00a0: il n’est pas facturé. "
+                "Réponse\u00a0: «\u202fcancelled\u202f»."
             ),
         ),
         Event(
             STOP,
             (),
-            gettext_lazy("Fin du texte : le reste est dit, puis viennent « done » et la fermeture 1000."),
+            gettext_lazy(
+                "Fin du texte\u00a0: le reste est dit, puis viennent «\u202fdone\u202f» et la fermeture 1000."
+            ),
         ),
     )
 }
@@ -96,7 +101,7 @@ class Inbox:
         """Take a message. Raises InvalidRequest, TextTooLong, RateLimited."""
         message = parse_message(data)
         if self.is_stopped and message.event != CANCEL:
-            raise _wrong_event(_("Après « stop », seul « cancel » est admis."))
+            raise _wrong_event(_("Après «\u202fstop\u202f», seul «\u202fcancel\u202f» est admis."))
         if message.event == TEXT:
             self._add_text(message.text)
         elif sum(waiting.event != TEXT for waiting in self._waiting) >= MAX_WAITING:
@@ -143,9 +148,11 @@ def is_session(data: Any) -> bool:
 def parse_start(data: Mapping[str, Any]) -> SpeechRequest:
     """Return the request in the first message of a session. Raises InvalidRequest with its pointers."""
     if data["event"] != START:
-        raise _wrong_event(_("Le premier message d’une session est « start »."))
+        raise _wrong_event(_("Le premier message d’une session est «\u202fstart\u202f»."))
     if "text" in data:
-        detail = _("« start » ne prend pas de texte : envoyez-le ensuite, avec « text ».")
+        detail = _(
+            "«\u202fstart\u202f» ne prend pas de texte\u00a0: envoyez-le ensuite, avec «\u202ftext\u202f»."
+        )
         raise InvalidRequest(detail, pointers=[("/text", detail)])
     return parse_session_request({name: value for name, value in data.items() if name != "event"})
 
@@ -160,7 +167,7 @@ def parse_message(data: Any) -> Message:
     event = CLIENT_EVENTS.get(name) if isinstance(name, str) else None
     if event is None:
         choices = ", ".join(known for known in CLIENT_EVENTS if known != START)
-        raise _wrong_event(_("Valeurs possibles : {choices}.").format(choices=choices))
+        raise _wrong_event(_("Valeurs possibles\u00a0: {choices}.").format(choices=choices))
     unknown = [field for field in data if field not in ("event", *event.fields)]
     if unknown:
         raise refused_fields([(f"/{field}", _("Champ inconnu.")) for field in unknown])

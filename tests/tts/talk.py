@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 from httpx_ws import WebSocketDisconnect, WebSocketSession, connect_ws
-from wsproto.events import BytesMessage
+from wsproto.events import BytesMessage, TextMessage
 
 PATH = "/api/v1/tts/stream"
 
@@ -58,7 +58,7 @@ class Talk:
             assert 0 < len(data) <= 64 * 1024
             self.sound += data
             self.log.append(len(data))
-        else:
+        elif isinstance(message, TextMessage):
             self.events.append(json.loads(message.data))
             self.log.append(self.events[-1]["event"])
 
@@ -68,7 +68,7 @@ def talking(url: str, headers: dict[str, str], **parameters: Any) -> Iterator[Ta
     """Open a socket and start a session on it with these parameters."""
     with (
         httpx.Client(base_url=url, timeout=30) as client,
-        connect_ws(PATH, client, headers=headers) as socket,
+        connect_ws(PATH, client, session_class=WebSocketSession, headers=headers) as socket,
     ):
         talk = Talk(socket)
         talk.say("start", **parameters)

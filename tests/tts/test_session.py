@@ -3,7 +3,6 @@
 import concurrent.futures
 import contextlib
 import itertools
-import json
 import re
 import time
 
@@ -18,7 +17,7 @@ from tests.recogniser import plain_words, recognise
 from tests.servers import start_server
 from tests.tts.sound import measure
 from tests.tts.talk import talking
-from tests.tts.test_socket import assert_nothing_lost, cost_once_settled, listen
+from tests.tts.test_socket import assert_nothing_lost, cost_once_settled
 from tts.models import Generation
 
 TEXT = (
@@ -206,107 +205,6 @@ def test_what_is_ignored_is_said(server, alice):
         assert talk.hear_all() == 1000
     codes = [event["code"] for event in talk.named("warning")]
     assert codes == ["temperature_ignored", "fallback_ignored"]
-
-
-START = json.dumps({"event": "start"})
-FIRST_MESSAGES = {
-    "text before start": ({"event": "text", "text": "Oui."}, 4400, "invalid_request"),
-    "stop before start": ({"event": "stop"}, 4400, "invalid_request"),
-    "unknown event": ({"event": "begin"}, 4400, "invalid_request"),
-    "event of another type": ({"event": 1}, 4400, "invalid_request"),
-    "start with text": ({"event": "start", "text": "Oui."}, 4400, "invalid_request"),
-    "unknown field": ({"event": "start", "speaker": 1}, 4400, "invalid_request"),
-    "out of range": ({"event": "start", "speed": 3}, 4400, "invalid_request"),
-    "unknown voice": ({"event": "start", "voice_id": "f" * 32}, 4404, "voice_not_found"),
-}
-LATER_MESSAGES = {
-    "a second start": ({"event": "start"}, 4400, "invalid_request"),
-    "unknown event": ({"event": "pause"}, 4400, "invalid_request"),
-    "no event": ({"text": "Oui."}, 4400, "invalid_request"),
-    "event of another type": ({"event": ["text"]}, 4400, "invalid_request"),
-    "not an object": (["text"], 4400, "invalid_request"),
-    "malformed": ("{", 4400, "invalid_request"),
-    "binary": (b'{"event": "stop"}', 4400, "invalid_request"),
-    "text without text": ({"event": "text"}, 4400, "invalid_request"),
-    "text of another type": ({"event": "text", "text": 5}, 4400, "invalid_request"),
-    "null text": ({"event": "text", "text": None}, 4400, "invalid_request"),
-    "surrogate": ('{"event": "text", "text": "\\udfff"}', 4400, "invalid_request"),
-    "unknown field": ({"event": "flush", "now": True}, 4400, "invalid_request"),
-    "text on stop": ({"event": "stop", "text": "Oui."}, 4400, "invalid_request"),
-    "10001 characters": ({"event": "text", "text": "a" * 10_001}, 4413, "text_too_long"),
-    "65 KiB": ({"event": "text", "text": "", "x": "b" * 65 * 1024}, 4413, "file_too_large"),
-}
-
-
-def sent(message):
-    return message if isinstance(message, str | bytes) else json.dumps(message)
-
-
-def assert_error(text, code):
-    error = json.loads(text)
-    assert (error["event"], error["code"]) == ("error", code)
-    assert error["detail"]
-    assert error["request_id"]
-    assert "Traceback" not in text
-
-
-@pytest.mark.parametrize("name", FIRST_MESSAGES)
-def test_bad_first_messages(server, alice, name):
-    message, close_code, code = FIRST_MESSAGES[name]
-    before = credit_of(alice.user.pk).balance_micros
-    sounds, texts, closed = listen(server.url, alice.headers, sent(message))
-    assert (sounds, len(texts), closed) == ([], 1, close_code)
-    assert_error(texts[0], code)
-    assert_nothing_lost(alice, before)
-
-
-@pytest.mark.parametrize("name", LATER_MESSAGES)
-def test_bad_later_messages(server, alice, name):
-    message, close_code, code = LATER_MESSAGES[name]
-    before = credit_of(alice.user.pk).balance_micros
-    sounds, texts, closed = listen(server.url, alice.headers, START, sent(message))
-    assert (sounds, closed) == ([], close_code)
-    assert_error(texts[-1], code)
-    row = row_of(alice)
-    assert (row.status, row.failure, row.cost_micros) == ("failed", code, 0)
-    assert_nothing_lost(alice, before)
-
-
-@pytest.mark.parametrize(
-    "late", [{"event": "text", "text": "Encore."}, {"event": "flush"}, {"event": "stop"}]
-)
-def test_only_cancel_may_follow_stop(server, alice, late):
-    with talking(server.url, alice.headers, format="pcm") as talk:
-        talk.say("text", text=LONG)
-        talk.say("stop")
-        talk.say(**late)
-        assert talk.hear_all() == 4400
-    assert "« stop »" in talk.events[-1]["detail"]
-    assert_nothing_lost(alice, credit_of(alice.user.pk).balance_micros)
-
-
-def test_nothing_to_say(server, alice):
-    before = credit_of(alice.user.pk).balance_micros
-    with talking(server.url, alice.headers) as talk:
-        talk.say("text", text="?! …")
-        talk.say("stop")
-        assert talk.hear_all() == 4400
-    assert talk.events[-1]["code"] == "invalid_request"
-    assert_nothing_lost(alice, before)
-
-
-def test_the_text_of_a_session_is_limited_as_a_whole(server, alice):
-    with talking(server.url, alice.headers, format="pcm") as talk:
-        talk.say("text", text="Bonjour à tous. ")
-        talk.say("flush")
-        talk.hear("flushed")
-        talk.say("text", text="a" * 9_985)
-        assert talk.hear_all() == 4413
-    row = row_of(alice)
-    assert talk.events[-1]["limit_characters"] == 10_000
-    assert (row.status, row.failure) == ("partial", "text_too_long")
-    assert row.billed_characters == len("Bonjour à tous.") + 1
-    assert len(stored_audio(server, alice, row)) == len(talk.sound)
 
 
 def test_no_credit(server, charlie):
