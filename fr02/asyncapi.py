@@ -74,10 +74,10 @@ def document(host: str, *, is_secure: bool) -> dict[str, Any]:
 
 def _description() -> str:
     return _(
-        "La WebSocket a deux modes. Un premier message sans «\u202fevent\u202f» demande la synthèse d’un texte entier\u00a0: "
-        "seules des trames binaires répondent, puis la fermeture 1000. Un premier message «\u202fstart\u202f» ouvre une "
-        "session\u00a0: le texte suit, par morceaux, et des événements JSON accompagnent l’audio. Dans les deux modes, "
-        "les trames binaires mises bout à bout forment un fichier valide."
+        "La WebSocket a deux modes. Un premier message sans «\u202fevent\u202f» demande la synthèse d’un texte "
+        "entier\u00a0: seules des trames binaires répondent, puis la fermeture 1000. Un premier message "
+        "«\u202fstart\u202f» ouvre une session\u00a0: le texte suit, par morceaux, et des événements JSON "
+        "accompagnent l’audio. Dans les deux modes, les trames binaires mises bout à bout forment un fichier valide."
     )
 
 

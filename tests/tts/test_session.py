@@ -4,7 +4,10 @@ import concurrent.futures
 import contextlib
 import itertools
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -92,6 +95,20 @@ def test_speech_begins_while_the_text_is_still_written(server, alice):
     words = plain_words(recognise(talk.sound))
     for heard in ("bonjour à tous", "beau ce matin", "la plage"):
         assert heard in words
+
+
+def test_the_example_of_the_documentation(server, alice, tmp_path):
+    docs = Path(__file__).resolve().parent.parent.parent / "docs" / "api.md"
+    example = re.search(r"```python\n(import asyncio, json, websockets.*?)```", docs.read_text(), re.DOTALL)
+    words = "async def words():\n    for word in ['Bonjour', ' à', ' tous.']:\n        yield word\n"
+    script = f"{example[1]}\n{words}\nasyncio.run(speak(words()))\n"
+    script = script.replace("fr02_live_…", alice.key)
+    script = script.replace("ws://localhost:8000", server.url.replace("http", "ws"))
+    said = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert "'event': 'done'" in said.stdout, said.stderr
+    assert measure((tmp_path / "voix.mp3").read_bytes())[0] > 0.5
 
 
 def test_a_flush_speaks_what_is_not_complete(server, alice):
