@@ -13,6 +13,7 @@ import httpx
 import pytest
 from django.utils import timezone
 
+from billing.audit import check_books
 from billing.ledger import adjust_credit
 from billing.pricing import price_micros
 from billing.services import credit_of
@@ -27,6 +28,12 @@ TEXT = (
     "Bonjour à tous, je lis ce texte pendant qu’il s’écrit. Il fait beau ce matin ! Nous partons à la plage."
 )
 LONG = "Cette phrase est assez longue pour durer plusieurs secondes, vraiment. " * 10
+
+
+@pytest.fixture(autouse=True)
+def _books_are_right(stage):
+    yield
+    assert [finding for finding in check_books() if finding.drifts] == []
 
 
 def tokens_of(text):

@@ -5,9 +5,11 @@ import json
 import pytest
 
 from billing.services import credit_of
+from fr02.errors import RateLimited
 from tests.tts.talk import talking
 from tests.tts.test_session import LONG, row_of, stored_audio
 from tests.tts.test_socket import assert_nothing_lost, listen
+from tts.session_messages import MAX_WAITING, Inbox
 
 START = json.dumps({"event": "start"})
 FIRST_MESSAGES = {
@@ -84,6 +86,15 @@ def test_only_cancel_may_follow_stop(server, alice, late):
         assert talk.hear_all() == 4400
     assert "cancel" in talk.events[-1]["detail"]
     assert_nothing_lost(alice, credit_of(alice.user.pk).balance_micros)
+
+
+def test_messages_do_not_pile_up():
+    """A client cannot make the session wait long enough for this from outside: the inbox itself is asked."""
+    inbox = Inbox()
+    for _ in range(MAX_WAITING):
+        inbox.put({"event": "flush"})
+    with pytest.raises(RateLimited):
+        inbox.put({"event": "flush"})
 
 
 def test_nothing_to_say(server, alice):

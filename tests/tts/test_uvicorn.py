@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.servers import start_server
+from tests.tts.talk import talking
 from tests.tts.test_socket import BAD_MESSAGES, HELLO, assert_refused, listen, say
 from tts.models import Generation
 
@@ -37,3 +38,13 @@ def test_it_works(uvicorn_server, alice):
     for name in ("malformed", "unknown voice", "65 KiB"):
         message, close_code, code = BAD_MESSAGES[name]
         assert_refused(listen(uvicorn_server.url, alice.headers, message), close_code, code)
+
+
+def test_a_session(uvicorn_server, alice):
+    with talking(uvicorn_server.url, alice.headers) as talk:
+        talk.say("text", text=HELLO)
+        talk.say("flush")
+        talk.hear("flushed")
+        talk.say("stop")
+        assert talk.hear_all() == 1000
+    assert len(talk.sound) == Generation.objects.get(source="socket").size
