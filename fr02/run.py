@@ -14,9 +14,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import psycopg
@@ -31,6 +33,8 @@ STOP_SECONDS = 8
 BACKGROUND_JOBS = 4
 PR_SET_PDEATHSIG = 1
 EXCEPTION_NAME = re.compile(r"^([A-Za-z_]\w*\.)+\w+: ")
+
+stopping = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,9 @@ def free_port() -> int:
 def main() -> int:
     """Start everything, welcome, and watch until Ctrl-C (status 0) or until a part fails (status 1)."""
     var_dir = env.path("FR02_VAR_DIR", BASE_DIR / "var")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    # SIGINT too: whoever is started in the background by a script inherits that it is ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ask_to_stop)
     running: list[tuple[Program, subprocess.Popen[bytes]]] = []
     try:
         port = check_port()
@@ -135,6 +140,12 @@ def main() -> int:
     finally:
         stop([process for _, process in running])
         embedded.release(var_dir)
+
+
+def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
+    """Break off whatever is being done; what swallows the exception (a fork's hooks do) is reminded of it."""
+    stopping.set()
+    raise KeyboardInterrupt
 
 
 def check_port() -> int:
@@ -265,7 +276,9 @@ def watch(running: list[tuple[Program, subprocess.Popen[bytes]]], var_dir: Path)
 
 
 def check_alive(running: list[tuple[Program, subprocess.Popen[bytes]]], var_dir: Path) -> None:
-    """Raise SetupError when a part has ended."""
+    """Raise SetupError when a part has ended, KeyboardInterrupt when the end was asked for."""
+    if stopping.is_set():
+        raise KeyboardInterrupt
     for program, process in running:
         if process.poll() is not None:
             log = var_dir / "log" / program.log

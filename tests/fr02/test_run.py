@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -152,6 +153,15 @@ def test_it_works_from_a_fresh_clone(make_run: Callable[..., Run], clone: Path) 
     fr02.wait()
     assert_all_gone(parts, fr02.port)
     assert "Traceback" not in fr02.said()
+
+
+def test_ctrl_c_where_a_script_ignores_it(make_run: Callable[..., Run]) -> None:
+    """A shell starts what it leaves in the background with SIGINT ignored."""
+    fr02 = make_run(lambda command: ["sh", "-c", f"trap '' INT; exec {shlex.join(command)}"])
+    parts = fr02.parts()
+    os.killpg(fr02.process.pid, signal.SIGINT)
+    fr02.wait()
+    assert_all_gone(parts, fr02.port)
 
 
 def test_second_start_finds_the_data_after_any_end(make_run: Callable[..., Run], clone: Path) -> None:
