@@ -4,12 +4,15 @@ import argparse
 import asyncio
 import contextlib
 import os
+from collections.abc import Sequence
 
 import django
 
 from tests.fish_stand_in.app import App
 from tests.fish_stand_in.running import serve
 from tests.fish_stand_in.sound import EngineSpeaker, Speaker, ToneSpeaker
+
+STYLES = ("ff_siwis", "af_heart", "am_michael", "bf_emma", "bm_george", "if_sara", "im_nicola", "pf_dora")
 
 
 def main() -> None:
@@ -25,15 +28,14 @@ def main() -> None:
         asyncio.run(_listen(app, options.port))
 
 
-def local_speaker() -> Speaker:
-    """Return a speaker with the local engine's voices."""
+def local_speaker(styles: Sequence[str] = STYLES) -> Speaker:
+    """Return a speaker with these voices of the local engine, one of which each voice id gets."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fr02.settings")
     django.setup()
     from tts.engines.base import EngineOrder  # Django must be set up before the engines can be imported
     from tts.engines.kokoro import kokoro_engine
 
-    styles = ["ff_siwis", "af_heart", "am_michael", "bf_emma", "bm_george", "if_sara", "im_nicola", "pf_dora"]
-    return EngineSpeaker(kokoro_engine(), EngineOrder, styles)
+    return EngineSpeaker(kokoro_engine(), EngineOrder, list(styles))
 
 
 async def _listen(app: App, port: int) -> None:

@@ -28,7 +28,8 @@ PLATFORM_KEY = "cle-de-la-plateforme"
 
 @pytest.fixture(scope="module")
 def speaking_fish() -> Iterator[StandIn]:
-    with running_stand_in(speaker=local_speaker(), catalogue_size=20) as stand_in:
+    """Fish Audio, where every voice is the French one: the others say « Bonjour » with an accent of their own."""
+    with running_stand_in(speaker=local_speaker(["ff_siwis"]), catalogue_size=20) as stand_in:
         stand_in.state.switches.training_s = 2.0
         yield stand_in
 
