@@ -46,7 +46,13 @@ _PARTS_OF_ONE = {
 _NUMBER = r"\d{1,15}(?:,\d{1,10})?"
 _UNIT = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
 _PER_UNIT = "|".join(sorted(map(re.escape, PER_UNITS), key=len, reverse=True))
-_END = r"(?![\w²³])"
+# "2 L" is two litres; "2024 l'entreprise" and "3 t-shirts" are not
+_END = r"(?![\w²³]|'\w|-[^\W\d])"
+_MONEY = r"(?:€|[$]|£|CHF|EUR|USD|GBP|euros?|dollars?|livres?|francs?)"
+_COUNTED = (
+    "habitants|personnes|salariés|emplois|visiteurs|spectateurs|places|exemplaires|voix|électeurs|morts|hommes|"
+    "femmes|logements|entreprises|membres|abonnés|clients|élèves|étudiants|soldats|participants|manifestants"
+)
 _NAMES = (
     "Louis|Henri|Charles|Napoléon|François|Philippe|Jean|Jean-Paul|Benoît|Pie|Paul|Clément|Léon|"
     "Grégoire|Innocent|Urbain|Alexandre|Guillaume|Édouard|George|Georges|Richard|Jacques|Nicolas|Pierre|"
@@ -58,6 +64,7 @@ _PARTS = (
     "groupe|guerre|figure|planche|page|leçon|épisode|saison|catégorie|grade|stade|étape|concile|Vatican|"
     "Paris"
 )
+_NOT_NOUNS = r"(?:plus|moins|dans|mais|sans|très|depuis|vers|jamais|toujours|sous|puis|alors|chez|pas)\b"
 _DATE_BEFORE = (
     r"(?:[Ll]e|[Dd]u|[Aa]u|[Ll]es|[Dd]ès le|"
     r"[Ll]undi|[Mm]ardi|[Mm]ercredi|[Jj]eudi|[Vv]endredi|[Ss]amedi|[Dd]imanche)"
@@ -72,20 +79,33 @@ def read_figures(text: str) -> str:
 
 
 def _thousands(match: re.Match[str]) -> str:
-    return re.sub(r"[ .]", "", match[0])
+    return re.sub(r"[ .']", "", match[0])
+
+
+def _money_first(match: re.Match[str]) -> str:
+    sign, amount = match[1], match[2]
+    return f"{amount.replace(',', '') if re.search(r',[0-9]{3}', amount) else amount} {sign}"
+
+
+def _millions(match: re.Match[str]) -> str:
+    return f"{match[1]} {_of(UNITS[match[2]] + 's')}"
+
+
+def _of(noun: str) -> str:
+    return ("d'" if noun[0] in "aeéèêiouyœh" else "de ") + noun
 
 
 def _phone(match: re.Match[str]) -> str:
     digits = re.sub(r"\D", "", match[0])
     prefix = ""
     if match[0].startswith(("+33", "0033")):
-        digits = digits.removeprefix("00").removeprefix("33")
+        digits = digits.removeprefix("00").removeprefix("33").removeprefix("0")
         prefix, digits = f"plus 33, {digits[0]}, ", digits[1:]
     return prefix + ", ".join(digits[start : start + 2] for start in range(0, len(digits), 2))
 
 
 def _freephone(match: re.Match[str]) -> str:
-    return f"0 {int(match[1])}, {_group(match[2])}, {_group(match[3])}"
+    return f"0 {int(match[1] or match[2])}, {_group(match[3])}, {_group(match[4])}"
 
 
 def _group(digits: str) -> str:
@@ -129,14 +149,14 @@ def _short_month(match: re.Match[str]) -> str:
 
 def _clock(match: re.Match[str]) -> str:
     hours, minutes = int(match["h"]), match["m"]
-    seconds = match.groupdict().get("s")
+    seconds = int(match.groupdict().get("s") or 0)
     if minutes and int(minutes) > 59:
         return match[0]
     spoken = _hours(hours)
     if minutes and (int(minutes) or seconds):
         spoken += f" {int(minutes)}"
     if seconds:
-        spoken += f" minutes {int(seconds)} secondes"
+        spoken += f" minutes {seconds} secondes"
     return spoken
 
 
@@ -151,8 +171,6 @@ def _unit(match: re.Match[str]) -> str:
         unit = unit.replace(" ", "s ", 1)
     elif is_plural and unit not in INVARIABLE_UNITS:
         unit = _plural(unit)
-    if unit.startswith("euro") and re.fullmatch(r"\d{0,9}000000", number):
-        unit = "d'" + unit
     amount = number
     euros, _, cents = number.partition(",")
     if UNITS[match["u"]] in ("euro", "dollar", "livre") and len(cents) in (1, 2) and int(cents or 0):
@@ -239,40 +257,55 @@ def _rule(pattern: str, replacement: str | Callable[[re.Match[str]], str], flags
 _DAY_MONTH = r"(?P<day>\d{1,2})/(?P<month>\d{1,2})(?![\d/])"
 _RULES: list[Rule] = [
     # telephone numbers, before any other digits are touched
-    _rule(r"(?<![\d+])(?:\+33|0033|0)[ .-]?[1-9](?:[ .-]?\d{2}){4}(?![\d])", _phone),
-    _rule(r"(?<![\d,.])0 (\d{3}) (\d{3}) (\d{3})(?!\d)", _freephone),
+    _rule(r"(?<![\d+])(?:\+33|0033|0)[ .-]?(?:\(0\)[ .-]?)?[1-9](?:[ .-]?\d{2}){4}(?![\d])", _phone),
+    _rule(r"(?<![\d,.])(?:0 (\d{3})|0(8\d{2})) (\d{3}) (\d{3})(?!\d)", _freephone),
     # dates and hours
-    _rule(r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?=T?\b)", _date),
+    _rule(r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})(?=T\d|\b)", _date),
+    _rule(r"(?<=\d)T(?=\d{2}:\d{2})", " à "),
+    _rule(r"(?<=:\d{2})(?:\.\d{1,9})?Z\b", " temps universel"),
     _rule(r"(?<![\d/.-])(?P<day>\d{1,2})([/.-])(?P<month>\d{1,2})\2(?P<year>\d{4}|\d{2})(?![\d/])", _date),
-    _rule(rf"(?P<before>\b{_DATE_BEFORE}) {_DAY_MONTH}(?! (?:de|du|des|d')\b)(?! d')", _context_date),
+    _rule(rf"(?P<before>\b{_DATE_BEFORE}) {_DAY_MONTH}(?! (?:du|des)\b| de (?!\d)| d')", _context_date),
     _rule(r"(?<![\d/,.])(?P<day>0\d|[12]\d|3[01])/(?P<month>0[1-9]|1[0-2])(?![\d/])(?<=/0\d)", _padded_date),
-    _rule(r"\b(1er|\d{1,2}) (janv|févr|fév|avr|juil|sept|oct|nov|déc)\.(?= )", _short_month),
+    _rule(r"\b(1er|\d{1,2}) (janv|févr|fév|avr|juil|sept|oct|nov|déc)(?:\.(?=[ ,;)])|(?=\.$))", _short_month),
     _rule(r"(?<![\d:])(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d):(?P<s>[0-5]\d)(?![\d:])", _clock),
     _rule(r"(?<![\d:])(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?![\d:])", _clock),
-    _rule(r"\b24 ?h ?/ ?24\b", "24 heures sur 24"),
-    _rule(r"\b7 ?j ?/ ?7\b", "7 jours sur 7"),
-    _rule(r"\b(\d{1,2} ?h(?: ?\d{2})?) ?[-–] ?(?=\d{1,2} ?h)", r"\1 à "),
+    _rule(r"\b24 ?h ?/ ?24(?: ?h)?\b", "24 heures sur 24"),
+    _rule(r"\b7 ?j ?/ ?7(?: ?j)?\b", "7 jours sur 7"),
+    _rule(r"\b(\d{1,2} ?h(?: ?\d{2})?) ?[-–/] ?(?=\d{1,2} ?h)", r"\1 à "),
+    _rule(r"(?<=\dh[0-5]\d)(?=(?:min|mn)\b)", " "),
+    _rule(r"(?<![\d'])(\d{1,3})'([0-5]\d)(?!\d)", r"\1 minutes \2"),
     _rule(r"(?<![\d,.])(?P<h>\d{1,3}) ?[hH](?: ?(?P<m>[0-5]\d))?(?![\w/])", _clock),
     # numbers with separators
     _rule(r"(?<![\d.,])[1-9]\d{0,2}(?: \d{3}){1,5}(?! ?\d)", _thousands),
     _rule(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3}){1,5}(?=,\d)", _thousands),
+    _rule(rf"(?<![\d.,])[1-9]\d{{0,2}}\.\d{{3}}(?= ?{_MONEY}(?![\w/]| ?/)| (?:{_COUNTED})\b)", _thousands),
+    _rule(r"(?<![\d.,])[1-9]\d{0,2}\.000(?![\d.,])", _thousands),
+    _rule(r"(?<![\d.,'])[1-9]\d{0,2}(?:'\d{3}){1,5}(?![\d'])", _thousands),
     _rule(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3}){2,5}(?![\d.])", _thousands),
     _rule(r"(?<!\d)\d{13,}(?!\d)", _digits),
-    _rule(r"[$] ?(\d{1,12}(?:[.,]\d{1,2})?)(?!\d)", r"\1 $"),
-    _rule(r"£ ?(\d{1,12}(?:[.,]\d{1,2})?)(?!\d)", r"\1 £"),
-    _rule(rf"(?<![\d.])(\d{{1,9}})\.(\d{{1,3}})(?= ?(?:%|(?:{_UNIT}){_END}))", r"\1,\2"),
+    _rule(
+        r"(?<!\d)(?<!\d )([$£€]) ?(\d{1,3}(?:,\d{3}){1,4}(?:\.\d{1,2})?|\d{1,12}(?:[.,]\d{1,2})?)(?!\d)",
+        _money_first,
+    ),
+    _rule(
+        rf"(?<![\d.])(\d{{1,9}})\.(\d{{1,3}})(?= ?(?:%|millions?\b|milliards?\b|(?:{_UNIT}){_END}))", r"\1,\2"
+    ),
+    _rule(r"\b(millions?|milliards?) ?([€$£])", _millions),
     _rule(r"(?<![\d,])(\d{1,6}) ?k€", r"\g<1>000 €"),
     # numbers with a name: n° 5, #5, v2.1, 75001 Paris
-    _rule(r"\b[nN](?:°s?|o\.?) ?(?=\d)", "numéro "),
+    _rule(r"\b[nN](?:°s?|o\.?) ?(?=\d)|\b[nN]° ?(?=[^\W_])", "numéro "),
     _rule(r"(?<!\w)#(?=\d)", "numéro "),
     _rule(r"(?<!\w)#(?=[^\W\d])", "hashtag "),
+    _rule(r"\b([CF])#(?!\w)", r"\1 sharp"),
+    _rule(r"\b([Dd]o|[Rr]é|[Mm]i|[Ff]a|[Ss]ol|[Ll]a|[Ss]i)#(?!\w)", r"\1 dièse"),
     _rule(r"(?<!slash )\b[vV]\.? ?(?=\d{1,4}(?:\.\d{1,4}){0,4}\b)", "version "),
     _rule(r"(?<![\d.,])(?:\d{1,5}(?:\.\d{1,5}){1,5})(?![\d,])(?!\.\d)", _version),
     _rule(r"(?<![\d.,-])(\d{2})(\d{3})(?= [A-ZÀ-Ý][a-zà-ÿ])", _postcode),
     _rule(r"(?<![\d.,-])(?<!€ )(\d{2})(0[0-9]{2})(?=$|[.,;:!?)](?!\d))", _postcode),
     # Roman numerals
     _rule(r"\b(?P<roman>[IVXLC]{1,7})(?=-[IVXLC]{1,7}(?:e|ème)s?\b)(?P<end>)", _roman_ordinal),
-    _rule(r"\b(?P<roman>[IVXLC]{2,7}|[IVX])(?P<end>er|re|ère|e|ème|ième)s?\b", _roman_ordinal),
+    _rule(r"\b(?P<roman>I)(?P<end>er|re|ère)s?\b", _roman_ordinal),
+    _rule(r"\b(?P<roman>[IVXLC]{2,7}|[IVX])(?P<end>e|ème|ième)s?\b", _roman_ordinal),
     _rule(rf"\b(?P<name>(?:{_NAMES})) (?P<roman>[IVX]{{1,7}})(?=\b(?!['-]))", _roman_name),
     _rule(rf"\b(?P<name>(?i:{_PARTS})) (?P<roman>[IVX]{{1,7}}|[IVXLC]{{2,7}})(?=\b(?!'))", _roman_name),
     _rule(r"\b(?P<name>[A-ZÀ-Ý][a-zà-ÿ'-]{2,20}) (?P<roman>[IVX]{2,7})\b", _roman_name),
@@ -280,6 +313,11 @@ _RULES: list[Rule] = [
     _rule(r"\b([LRD])\. ?(\d{1,4})-(\d{1,4})\b", r"\1 \2 tiret \3"),
     _rule(r"\b([LRD])\. ?(?=\d)", r"\1 "),
     # signs
+    _rule(r"(?<=[€$£%])(?:-| ?[–—] ?)(?=\d)", " à "),
+    _rule(r"(?<=[Llh]) ?/ ?100 ?km\b", " aux 100 km"),
+    _rule(r"(?<![\d/])((?:19|20)\d{2})/(?=(?:(?:19|20)\d{2})(?![\d/]))", r"\1 "),
+    _rule(r" ?!= ?", " différent de "),
+    _rule(r"(?<=[\w)])\^(?=[\w(])", " puissance "),
     _rule(r"(?<![\w,.)])(?:- ?|− ?)(?=\d)", "moins "),
     _rule(r"(?<=[\d)]) ?[–—] ?(?=\d)", " à "),
     _rule(r"(?<=\d) - (?=\d)", " moins "),
@@ -288,6 +326,10 @@ _RULES: list[Rule] = [
     _rule(rf"(?P<n>{_NUMBER}) ?(?P<u>{_UNIT})\.? ?/ ?(?P<per>{_PER_UNIT}){_END}", _unit),
     _rule(rf"\b(?P<u>hab|{_UNIT})\.? ?/ ?(?P<per>{_PER_UNIT}){_END}", _bare_rate),
     _rule(rf"(?<![\w,])(?P<n>{_NUMBER}) ?(?P<u>{_UNIT}){_END}", _unit),
+    _rule(
+        rf"(?<![\d,.])(\d{{1,9}}000000) (?!{_NOT_NOUNS})([a-zà-ÿœ]{{2,30}}[sxz])\b",
+        lambda match: f"{match[1]} {_of(match[2])}",
+    ),
     _rule(r"\b(?:kHz|MHz|GHz|Hz|kWh|Mo|Go|To|km|kg|cm)\b(?=[ .,;:!?)]|$)", _bare_unit),
     _rule(r" ?%", " pour cent"),
     _rule(r" ?‰", " pour mille"),

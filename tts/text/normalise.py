@@ -10,12 +10,11 @@ from tts.text.cleaning import clean
 from tts.text.figures import read_figures
 from tts.text.words import read_abbreviations, read_addresses, read_signs
 
-# What is left for damga: a number with the words after it that decide its gender. It is shown nothing else,
-# because it
-# takes lone letters for Roman numerals ("art. L." is not "art. cinquante").
+# What is left for damga: a number with the words after it that decide its gender. It is shown nothing else, because
+# it takes lone letters for Roman numerals ("art. L." is not "art. cinquante") and for units ("2024 l'entreprise").
 _NUMBER = re.compile(
     r"(?<![\w,.])\d[\d,]{0,20}(?:-\d{1,9})?(?:er|re|ère|e|ème)?(?!\w)"
-    r"(?:-[a-zà-ÿ]{1,20})?(?: [a-zà-ÿœ]{1,30}){0,2}"
+    r"(?:-[a-zà-ÿ]{1,20})?(?: [a-zà-ÿœ]{2,30}(?![\w'-])){0,2}"
 )
 _SPEAKABLE = re.compile(r"[^\W_]")
 _LOADING = threading.Lock()

@@ -111,6 +111,7 @@ UNITS = {
 INVARIABLE_UNITS = ("hertz", "kilohertz", "mégahertz", "gigahertz")
 PER_UNITS = {
     **UNITS,
+    "s²": "seconde carrée",
     "h": "heure",
     "mois": "mois",
     "an": "an",

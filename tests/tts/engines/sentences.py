@@ -69,4 +69,14 @@ PAIRS = [
     ("Le voyage dure 2 h 05 en voiture.", "Le voyage dure deux heures cinq en voiture."),
     ("Le village est à 10 km de la mer.", "Le village est à dix kilomètres de la mer."),
     ("La **grande** salle est _toujours_ ouverte 😀.", "La grande salle est toujours ouverte."),
+    (
+        "Mlle Durand a 80 ans et sa mère 91.",
+        "Mademoiselle Durand a quatre-vingts ans et sa mère quatre-vingt-onze.",
+    ),
+    ("Le nombre pi vaut 3,14 environ.", "Le nombre pi vaut trois virgule quatorze environ."),
+    (
+        "Voyez https://exemple.fr pour la suite.",
+        "Voyez H T T P S deux points slash slash exemple point F R pour la suite.",
+    ),
+    ("L'API de FR02 parle français.", "L'A P I de F R zéro deux parle français."),
 ]
