@@ -3,6 +3,8 @@
 from datetime import UTC
 from typing import Any
 
+from django.conf import settings
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -45,6 +47,9 @@ class ModelSerializer(serializers.ModelSerializer[Voice]):
     """Show a community voice; `fish_audio_id` is what `voice_id` takes."""
 
     fish_audio_id = serializers.CharField(source="public_id")
+    sample_url = serializers.SerializerMethodField(
+        help_text=_("Un extrait de la voix, vide s’il n’y en a pas.")
+    )
     created_at = serializers.DateTimeField(default_timezone=UTC)
 
     class Meta:
@@ -62,6 +67,11 @@ class ModelSerializer(serializers.ModelSerializer[Voice]):
             "sample_url",
             "created_at",
         )
+
+    def get_sample_url(self, voice: Voice) -> str:
+        if voice.is_local:
+            return settings.SITE_URL + reverse("voice-sample", args=[voice.public_id])
+        return voice.sample_url
 
 
 class ModelPageSerializer(serializers.Serializer[Any]):

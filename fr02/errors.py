@@ -173,10 +173,10 @@ class StorageUnavailable(Fr02Error):
         return _("Le stockage ne répond pas. Réessayez dans quelques minutes.")
 
 
-def only_post() -> Fr02Error:
-    """Return the refusal of every method but POST."""
-    error = Fr02Error(_("Cette adresse n’accepte que POST."))
-    error.status, error.code, error.allowed = 405, "method_not_allowed", "POST"
+def only(method: str) -> Fr02Error:
+    """Return the refusal of every method but one."""
+    error = Fr02Error(_("Cette adresse n’accepte que {method}.").format(method=method))
+    error.status, error.code, error.allowed = 405, "method_not_allowed", method
     return error
 
 

@@ -79,7 +79,7 @@ class SpeechView(APIView):
         try:
             if request.method == "POST":
                 return await self.post(request)
-            raise errors.only_post()
+            raise errors.only("POST")
         except errors.Fr02Error as error:
             return errors.problem_response(error, request)
 

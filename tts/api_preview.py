@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from django.core.cache import cache
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
@@ -22,22 +21,14 @@ from accounts.services import Caller
 from fr02 import errors
 from fr02.bridge import in_database
 from fr02.json_body import StrictSerializer, parse_json
-from fr02.quota import Quota
+from tts import samples
 from tts.engines.base import EngineError, EngineOrder
 from tts.engines.registry import engine_named
 from tts.pipeline import translate
 from voices.api import PartSerializer
 from voices.blending import DEFAULT_LANGUAGE, MAX_PARTS, SPEECH_OF, Part, blend_reference
 
-SENTENCES = {
-    "fr": "Bonjour, voici comment je parle.",
-    "en": "Hello, this is how I speak.",
-    "es": "Hola, así es como hablo.",
-    "it": "Ciao, ecco come parlo.",
-    "pt": "Olá, é assim que eu falo.",
-}
 PER_MINUTE = 20
-PREVIEW_SAMPLE_RATE = 24_000
 
 
 class PreviewSerializer(StrictSerializer):
@@ -70,7 +61,7 @@ class BlendPreviewView(APIView):
         try:
             if request.method == "POST":
                 return await self.post(request)
-            raise errors.only_post()
+            raise errors.only("POST")
         except RequestDataTooBig:
             return errors.problem_response(errors.FileTooLarge(), request)
         except (errors.Fr02Error, ValidationError) as error:
@@ -84,29 +75,13 @@ def _order(caller: Caller, body: Any) -> EngineOrder:
     language = given.validated_data["language"]
     reference = blend_reference(user_id=caller.user_id, parts=parts, language=language)
     count_preview(caller.user_id)
-    return EngineOrder(
-        text=SENTENCES.get(language, SENTENCES["fr"]),
-        voice_ref=reference,
-        format="mp3",
-        sample_rate=PREVIEW_SAMPLE_RATE,
-        latency="low",
-        account=str(caller.user_id),
-    )
+    return samples.sample_order(reference, account=str(caller.user_id))
 
 
 def count_preview(user_id: int) -> None:
     """Raise RateLimited when an account has heard enough in this minute."""
-    key = f"blend-preview:{user_id}"
-    cache.add(key, 0, 60)
-    try:
-        count = cache.incr(key)
-    except ValueError:  # the minute ended between the two lines
-        return
-    if count > PER_MINUTE:
-        detail = _("Au plus {count} essais de mélange par minute.").format(count=PER_MINUTE)
-        raise errors.RateLimited(
-            detail, retry_after_s=60, quota=Quota("blend-preview", PER_MINUTE, 0, 60, 60)
-        )
+    detail = _("Au plus {count} essais de mélange par minute.").format(count=PER_MINUTE)
+    samples.count_rendering(str(user_id), name="blend-preview", per_minute=PER_MINUTE, detail=detail)
 
 
 async def _sound(first: bytes, rest: AsyncIterator[Any]) -> AsyncIterator[bytes]:

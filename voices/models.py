@@ -147,9 +147,14 @@ class Voice(models.Model):
         return self.title
 
     @property
-    def sample_is_playable(self) -> bool:
-        """Say whether the sample has an address of its own that a browser can open."""
+    def sample_is_elsewhere(self) -> bool:
+        """Say whether the sample has an address of another host that a browser can open."""
         return self.sample_url.startswith("https://")
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether FR02 speaks it itself, and so can let anyone hear how it sounds."""
+        return self.engine == self.Engine.KOKORO
 
 
 class Consent(models.Model):
