@@ -2,11 +2,12 @@
 
 Run it by `python -m bench.speech`. It works in a database of its own, `fr02_bench`, on the cluster of DATABASE_URL or the
 embedded one. The bare model is called for the same segments, one after the other, with both cores: what the server adds
-(HTTP, credit, encoding, storage, scheduling) is the ratio.
+(HTTP, credit, encoding, storage, scheduling) is the ratio. Ends with 1 when a goal is missed.
 """
 
 import json
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -28,21 +29,28 @@ LONG = (
 ) * 12
 ROUNDS = 5
 LISTENERS = 4
+# The goals: what the server adds to the bare model, how long a listener may wait once it plays, and a list meanwhile.
+MOST_RATIO = 1.10
+MOST_SILENCE_S = 0.02
+MOST_PAGE_MS = 100.0
 
 
-def main() -> None:
-    """Print the table."""
+def main() -> int:
+    """Print the table; return how many goals were missed."""
     use_own_database("fr02_bench")
     with tempfile.TemporaryDirectory() as folder:
         server = start_server(Path(folder), Path(folder))
         try:
-            measure(server, _key())
+            missed = measure(server, _key())
         finally:
             server.stop()
+    for goal in missed:
+        print(f"objectif manqué : {goal}", file=sys.stderr)
+    return len(missed)
 
 
-def measure(server: Server, key: str) -> None:
-    """Print first audio and total, server and bare model in turns."""
+def measure(server: Server, key: str) -> list[str]:
+    """Print first audio and total, server and bare model in turns; return the goals that were missed."""
     text = LONG[:2000]
     model = _BareModel()
     _listen(server.url, key, SENTENCE)
@@ -80,18 +88,24 @@ def measure(server: Server, key: str) -> None:
     print(f"  modèle nu, première phrase        {median['2000 bare first sentence']:.3f}")
     print(f"  total par la WebSocket            {median['2000 server total']:.2f}")
     print(f"  modèle nu, mêmes segments, 2 fils {median['2000 bare total']:.2f}")
-    print(
-        f"  rapport serveur / modèle nu       {median['2000 server total'] / median['2000 bare total']:.2f}"
-    )
+    ratio = median["2000 server total"] / median["2000 bare total"]
+    print(f"  rapport serveur / modèle nu       {ratio:.2f}")
     print(f"  son produit                       {median['2000 sound']:.1f}")
-    _measure_listeners(server, key)
+    missed = _measure_listeners(server, key)
+    if ratio > MOST_RATIO:
+        missed.append(f"le serveur prend {ratio:.2f} fois le temps du modèle nu")
+    if median["2000 server first"] > median["2000 bare first sentence"]:
+        missed.append("un long texte ne s’entend pas avant la fin de sa première phrase")
+    return missed
 
 
-def _measure_listeners(server: Server, key: str) -> None:
-    """Print what several simultaneous listeners hear, and how long a list takes meanwhile."""
+def _measure_listeners(server: Server, key: str) -> list[str]:
+    """Print what several simultaneous listeners hear, and how long a list takes meanwhile; return what is too long."""
     results: list[str] = []
+    missed: list[str] = []
     threads = [
-        threading.Thread(target=_play, args=(server.url, key, LONG[:600], results)) for _ in range(LISTENERS)
+        threading.Thread(target=_play, args=(server.url, key, LONG[:600], results, missed))
+        for _ in range(LISTENERS)
     ]
     for thread in threads:
         thread.start()
@@ -109,6 +123,9 @@ def _measure_listeners(server: Server, key: str) -> None:
         times.sort()
         p50, p95 = times[len(times) // 2], times[len(times) * 95 // 100]
         print(f"  {path:16} pendant ce temps  p50 {p50:.0f} ms, p95 {p95:.0f} ms")
+        if p95 > MOST_PAGE_MS:
+            missed.append(f"{path} prend {p95:.0f} ms à côté de {LISTENERS} écoutes")
+    return missed
 
 
 class _BareModel:
@@ -148,7 +165,7 @@ def _listen(url: str, key: str, text: str) -> tuple[float, float, float]:
     )
 
 
-def _play(url: str, key: str, text: str, results: list[str]) -> None:
+def _play(url: str, key: str, text: str, results: list[str], missed: list[str]) -> None:
     """Note the first sound and the longest silence of a listener who plays as it arrives."""
     arrivals, code, started = _hear(url, key, text)
     if code != 1000:
@@ -159,6 +176,8 @@ def _play(url: str, key: str, text: str, results: list[str]) -> None:
         silence = max(silence, at - played_until)
         played_until = max(played_until, at) + size / 48_000
     results.append(f"premier son {arrivals[0][0] - started:.2f} s, plus long silence {silence:.2f} s")
+    if silence > MOST_SILENCE_S:
+        missed.append(f"une écoute se tait {silence:.2f} s")
 
 
 def _hear(url: str, key: str, text: str) -> tuple[list[tuple[float, int]], int, float]:
@@ -188,4 +207,4 @@ def _key() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main() > 0)
