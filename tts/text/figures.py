@@ -144,7 +144,12 @@ def _padded_date(match: re.Match[str]) -> str:
 
 
 def _short_month(match: re.Match[str]) -> str:
-    return f"{match[1]} {MONTHS[_SHORT_MONTHS[match[2].lower()]]}"
+    month = MONTHS[_SHORT_MONTHS[match[2].lower()]]
+    return f"{match[1]} {month}" if match[1] else f"{month} "
+
+
+def _month_and_year(match: re.Match[str]) -> str:
+    return f"{MONTHS[int(match[1]) - 1]} {match[2]}"
 
 
 def _clock(match: re.Match[str]) -> str:
@@ -210,11 +215,11 @@ def _fraction(match: re.Match[str]) -> str:
     if below in _PARTS_OF_ONE and 0 < above < below:
         name = _PARTS_OF_ONE[below]
         return f"{above} {name}" if above == 1 or name.endswith("s") else f"{above} {name}s"
-    return f"{above} {below}" if above == below else f"{above} sur {below}"
+    return f"{above} sur {below}"
 
 
 def _roman_ordinal(match: re.Match[str]) -> str:
-    number = _roman(match["roman"])
+    number = _roman(match["roman"].upper())
     if not number:
         return match[0]
     if number == 1:
@@ -267,9 +272,15 @@ _RULES: list[Rule] = [
     _rule(rf"(?P<before>\b{_DATE_BEFORE}) {_DAY_MONTH}(?! (?:du|des)\b| de (?!\d)| d')", _context_date),
     _rule(r"(?<![\d/,.])(?P<day>0\d|[12]\d|3[01])/(?P<month>0[1-9]|1[0-2])(?![\d/])(?<=/0\d)", _padded_date),
     _rule(r"\b(1er|\d{1,2}) (janv|févr|fév|avr|juil|sept|oct|nov|déc)(?:\.(?=[ ,;)])|(?=\.$))", _short_month),
+    _rule(
+        r"\b()(janv|févr|fév|avr|juil|sept|oct|nov|déc)\. ?(?=(?:19|20)\d{2}\b)", _short_month, re.IGNORECASE
+    ),
+    _rule(r"(?<![\d/])(0[1-9]|1[0-2])/((?:19|20)\d{2})(?![\d/])", _month_and_year),
     _rule(r"(?<![\d:])(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d):(?P<s>[0-5]\d)(?![\d:])", _clock),
     _rule(r"(?<![\d:])(?P<h>[01]?\d|2[0-4]):(?P<m>[0-5]\d)(?![\d:])", _clock),
     _rule(r"\b24 ?h ?/ ?24(?: ?h)?\b", "24 heures sur 24"),
+    _rule(r"(?<![\d/])24 ?/ ?7(?![\d/])", "24 heures sur 24, 7 jours sur 7"),
+    _rule(r"(?<![\d/])50 ?/ ?50(?![\d/])", "50 50"),
     _rule(r"\b7 ?j ?/ ?7(?: ?j)?\b", "7 jours sur 7"),
     _rule(r"\b(\d{1,2} ?h(?: ?\d{2})?) ?[-–/] ?(?=\d{1,2} ?h)", r"\1 à "),
     _rule(r"(?<=\dh[0-5]\d)(?=(?:min|mn)\b)", " "),
@@ -291,6 +302,7 @@ _RULES: list[Rule] = [
         rf"(?<![\d.])(\d{{1,9}})\.(\d{{1,3}})(?= ?(?:%|millions?\b|milliards?\b|(?:{_UNIT}){_END}))", r"\1,\2"
     ),
     _rule(r"\b(millions?|milliards?) ?([€$£])", _millions),
+    _rule(r"(?<![\d,])(\d{1,9})€(\d{2})(?!\d)", r"\1,\2 €"),
     _rule(r"(?<![\d,])(\d{1,6}) ?k€", r"\g<1>000 €"),
     # numbers with a name: n° 5, #5, v2.1, 75001 Paris
     _rule(r"\b[nN](?:°s?|o\.?) ?(?=\d)|\b[nN]° ?(?=[^\W_])", "numéro "),
@@ -305,6 +317,7 @@ _RULES: list[Rule] = [
     # Roman numerals
     _rule(r"\b(?P<roman>[IVXLC]{1,7})(?=-[IVXLC]{1,7}(?:e|ème)s?\b)(?P<end>)", _roman_ordinal),
     _rule(r"\b(?P<roman>I)(?P<end>er|re|ère)s?\b", _roman_ordinal),
+    _rule(r"\b(?P<roman>[ivxl]{1,6})(?P<end>er|e|ème)(?= siècle)", _roman_ordinal),
     _rule(r"\b(?P<roman>[IVXLC]{2,7}|[IVX])(?P<end>e|ème|ième)s?\b", _roman_ordinal),
     _rule(rf"\b(?P<name>(?:{_NAMES})) (?P<roman>[IVX]{{1,7}})(?=\b(?!['-]))", _roman_name),
     _rule(rf"\b(?P<name>(?i:{_PARTS})) (?P<roman>[IVX]{{1,7}}|[IVXLC]{{2,7}})(?=\b(?!'))", _roman_name),
@@ -348,8 +361,10 @@ _RULES: list[Rule] = [
     _rule(r"½", "un demi"),
     _rule(r"¼", "un quart"),
     _rule(r"¾", "trois quarts"),
+    _rule(r"\b4 ?[xX×] ?4\b(?! ?=)", "4 4"),
     _rule(r"(?<=\d) ?[x×*] ?(?=\d)", " fois "),
-    _rule(r"\bx ?(?=\d)", "fois "),
+    _rule(r"\bx(?=(?:86|64)\b)", "x "),
+    _rule(r"\bx(?=\d)|\bx (?=\d)(?!86|64)", "fois "),
     _rule(r" ?× ?", " fois "),
     _rule(r" ?÷ ?", " divisé par "),
     _rule(r" ?≠ ?", " différent de "),

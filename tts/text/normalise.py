@@ -8,6 +8,7 @@ from damga import TextNormalizer
 
 from tts.text.cleaning import clean
 from tts.text.figures import read_figures
+from tts.text.gender import is_feminine, is_quantity
 from tts.text.words import read_abbreviations, read_addresses, read_signs
 
 # What is left for damga: a number with the words after it that decide its gender. It is shown nothing else, because
@@ -16,6 +17,7 @@ _NUMBER = re.compile(
     r"(?<![\w,.])\d[\d,]{0,20}(?:-\d{1,9})?(?:er|re|ère|e|ème)?(?!\w)"
     r"(?:-[a-zà-ÿ]{1,20})?(?: [a-zà-ÿœ]{2,30}(?![\w'-])){0,2}"
 )
+_ENDS_IN_ONE = re.compile(r"\d*[02-68]1")
 _SPEAKABLE = re.compile(r"[^\W_]")
 _LOADING = threading.Lock()
 
@@ -40,12 +42,18 @@ def normalise(text: str) -> str:
 def _spelled(match: re.Match[str]) -> str:
     number = match[0]
     end = "," if number.endswith(",") else ""
-    return _numerals(number.removesuffix(",")) + end
+    return _numerals(number.removesuffix(","), is_quantity(match.string[: match.start()])) + end
 
 
 @functools.lru_cache(maxsize=4096)
-def _numerals(number: str) -> str:
-    return _damga().normalize(number)
+def _numerals(number: str, is_counted: bool) -> str:
+    spelled = _damga().normalize(number)
+    figure, *words = number.split(" ")
+    # damga knows but few feminine nouns
+    counts = is_counted if figure == "1" else bool(_ENDS_IN_ONE.fullmatch(figure))
+    if counts and is_feminine(words):
+        spelled = re.sub(rf"\bun (?={re.escape(words[0])}\b)", "une ", spelled, count=1)
+    return spelled
 
 
 def _damga() -> TextNormalizer:

@@ -96,6 +96,10 @@ _ADDRESSES = (
     ),
 )
 
+_DAYS = {
+    "lun": "lundi", "mar": "mardi", "mer": "mercredi", "jeu": "jeudi", "ven": "vendredi", "sam": "samedi",
+    "dim": "dimanche",
+}  # fmt: skip
 _ABBREVIATIONS: list[Rule] = [
     _rule(rf"\bMM\.{_NEXT_NAME}|\bMM\.(?= les\b)", "messieurs"),
     _rule(rf"\bM\.{_NEXT_NAME}|\bM\.(?= (?:le|la|l'|de|d')\b)", "monsieur"),
@@ -107,8 +111,16 @@ _ABBREVIATIONS: list[Rule] = [
     _rule(rf"\bDrs?\b\.?{_NEXT_NAME}", "docteur"),
     _rule(rf"\bPrs?\b\.?{_NEXT_NAME}", "professeur"),
     _rule(r"\bMe\b\.? (?=[A-ZÀ-Ý][a-zà-ÿ])", "maître "),
+    _rule(rf"\bMgr\b\.?{_NEXT_NAME}", "monseigneur"),
+    _rule(rf"\bVve\b\.?{_NEXT_NAME}", "veuve"),
     _rule(r"\bSt[- ](?=[A-ZÀ-Ý])", "Saint-"),
     _rule(r"\bSte[- ](?=[A-ZÀ-Ý])", "Sainte-"),
+    _rule(r"(?<=\b[IVX\d]e) s\.|(?<=[IVX\d]{2}e) s\.", " siècle"),
+    _rule(
+        r"\b(lun|mar|mer|jeu|ven|sam|dim)\. (?=\d{1,2}(?:er)?[ /])",
+        lambda match: _DAYS[match[1].lower()] + " ",
+        re.IGNORECASE,
+    ),
     _rule(r"\bav\. ?J\.-?C\.?", "avant Jésus-Christ"),
     _rule(r"\bapr?\. ?J\.-?C\.?", "après Jésus-Christ"),
     _rule(r"\bJ\.-?C\.", "Jésus-Christ"),
