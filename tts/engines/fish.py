@@ -23,7 +23,8 @@ from tts.engines.base import (
     Warning,
 )
 from tts.engines.fish_live import FishLiveSession, open_session
-from tts.engines.fish_order import PieceMaker, checked_order, is_speakable, request_body, request_headers
+from tts.engines.fish_order import checked_order, is_speakable, request_body, request_headers
+from tts.engines.fish_pieces import PieceMaker
 from tts.engines.fish_slots import UpstreamSlots
 from tts.engines.fish_wire import FishWire
 from voices import alarms

@@ -17,7 +17,8 @@ import httpx
 from django.conf import settings
 
 from tts.engines.base import EngineError, EngineFailed, EngineOrder, EngineTimeout, Piece
-from tts.engines.fish_order import PieceMaker, request_body, request_headers
+from tts.engines.fish_order import request_body, request_headers
+from tts.engines.fish_pieces import PieceMaker
 from tts.engines.fish_socket import EventSocket
 from tts.engines.fish_wire import MAX_REFUSAL_BYTES, NotConnected, Patience
 from voices.fish_errors import FishConcurrency, FishError, clean_text, error_from
