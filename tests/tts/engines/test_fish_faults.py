@@ -9,7 +9,15 @@ import pytest
 from fr02.bridge import in_database
 from tests.fish_stand_in.running import StandIn
 from tests.tts.engines.fish_stage import Spoken, order, speak, until, until_no_slot_is_held
-from tts.engines.base import EngineBusy, EngineError, EngineFailed, EngineTimeout, EngineUnavailable, Piece
+from tts.engines.base import (
+    EngineBusy,
+    EngineError,
+    EngineFailed,
+    EngineTimeout,
+    EngineUnavailable,
+    Piece,
+    VoiceUnknown,
+)
 from tts.engines.fish import FishEngine
 from tts.engines.fish_meter import create_meter
 from voices.models import UpstreamAlarm, UpstreamSlot
@@ -22,6 +30,11 @@ from voices.models import UpstreamAlarm, UpstreamSlot
         (400, {"message": "Failed to parse json request body", "is_plain": True}, EngineFailed, 1),
         (401, {}, EngineUnavailable, 1),
         (402, {}, EngineUnavailable, 1),
+        (400, {"message": "Reference not found"}, VoiceUnknown, 1),
+        (422, {"message": "Reference not found"}, VoiceUnknown, 1),
+        (403, {}, EngineUnavailable, 1),
+        (404, {}, EngineUnavailable, 1),
+        (408, {}, EngineFailed, 1),
         (413, {"message": "Payload too large", "is_plain": True}, EngineFailed, 1),
         (422, {"fields": [{"loc": ["text"], "type": "missing", "msg": "Field required"}]}, EngineFailed, 1),
         (429, {}, EngineUnavailable, 2),
@@ -64,7 +77,14 @@ async def test_one_overload_is_survived(engine: FishEngine, fish: StandIn, statu
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, "unauthorized"), (402, "out_of_credit"), (429, "concurrency")]
+    ("status", "kind"),
+    [
+        (401, "unauthorized"),
+        (402, "out_of_credit"),
+        (403, "unauthorized"),
+        (404, "unauthorized"),
+        (429, "concurrency"),
+    ],
 )
 async def test_the_operator_is_told(
     engine: FishEngine, fish: StandIn, status: int, kind: str, caplog: pytest.LogCaptureFixture
