@@ -10,7 +10,7 @@ from unfold.admin import ModelAdmin
 from voices.models import UpstreamAlarm
 
 REMEDIES = {
-    UpstreamAlarm.Kind.UNAUTHORIZED: _("Vérifiez FISH_API_KEY."),
+    UpstreamAlarm.Kind.UNAUTHORIZED: _("Vérifiez FISH_API_KEY et FISH_BASE_URL."),
     UpstreamAlarm.Kind.OUT_OF_CREDIT: _("Rechargez le portefeuille API chez Fish Audio."),
     UpstreamAlarm.Kind.CONCURRENCY: _("Vérifiez FISH_CONCURRENCY et la limite du compte Fish Audio."),
 }

@@ -32,7 +32,7 @@ class FishForbidden(FishError):
 
 
 class FishNotFound(FishError):
-    """There is no such voice (404, or 400 `Reference not found` on speech)."""
+    """There is no such voice (404, or 400 or 422 `Reference not found` on speech)."""
 
 
 class FishConcurrency(FishError):
@@ -54,13 +54,21 @@ def error_from(status: int, answer_headers: httpx.Headers, body: bytes) -> FishE
     kind: type[FishError]
     if status in _KINDS:
         kind = _KINDS[status]
-    elif status == 400 and message.startswith("Reference not found"):
+    elif status in (400, 422) and message.startswith("Reference not found"):
         kind = FishNotFound
     elif 400 <= status < 500:
         kind = FishInvalid
     else:
         kind = FishUnavailable
     return kind(message, status=status, retry_after_s=after_s)
+
+
+def error_from_text(message: str) -> FishError:
+    """Return the error that a text stands for where there is no status: in the socket's events."""
+    for part, status, kind in _TEXTS:
+        if part in message.lower():
+            return kind(message, status=status)
+    return FishUnavailable(message or "no reason")
 
 
 _KINDS: dict[int, type[FishError]] = {
@@ -71,6 +79,16 @@ _KINDS: dict[int, type[FishError]] = {
     408: FishUnavailable,
     429: FishConcurrency,
 }
+
+# The credit before the key: one wording names both.
+_TEXTS: tuple[tuple[str, int, type[FishError]], ...] = (
+    ("reference not found", 400, FishNotFound),
+    ("concurrency", 429, FishConcurrency),
+    ("insufficient", 402, FishOutOfCredit),
+    ("invalid token", 401, FishUnauthorized),
+    ("invalid api key", 401, FishUnauthorized),
+    ("no permission", 401, FishUnauthorized),
+)
 
 
 def _message(body: bytes) -> str:

@@ -113,7 +113,7 @@ class LiveSession:
         waiting = [
             fault
             for fault in self._state.faults
-            if fault.kind in ("close", "stall") and fault.where == "live"
+            if fault.kind in ("close", "stall", "finish_stop") and fault.where == "live"
         ]
         if waiting and self._audio_count >= waiting[0].after:
             return await self._stop_short(waiting[0])
@@ -130,7 +130,9 @@ class LiveSession:
         if fault.kind == "stall":
             await asyncio.sleep(fault.seconds)
             return True
-        if fault.code is None:
+        if fault.kind == "finish_stop":
+            await self._send({"event": "finish", "reason": "stop"})
+        elif fault.code is None:
             self._socket.drop()
         else:
             await self._socket.close(fault.code)

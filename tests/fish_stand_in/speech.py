@@ -20,6 +20,9 @@ async def send_speech(exchange: Exchange, state: State, speaker: Speaker, reques
     """Answer with the sound, as it is made."""
     if await _send_fault(exchange, state, request):
         return
+    short = state.due("tts", "short")
+    if short is not None:
+        request = request | {"text": text_share(request["text"], short.share)}
     cut = state.due("tts", "truncate", "stall")
     await _wait_first(state)
     await exchange.begin(CONTENT_TYPES[request["format"]])
@@ -27,6 +30,8 @@ async def send_speech(exchange: Exchange, state: State, speaker: Speaker, reques
     async for data in paced(encoded_blocks(speaker, request, state.switches.wav_sizes), state):
         if cut is not None and number >= cut.after:
             if cut.kind == "truncate":
+                if cut.inside:
+                    await exchange.cut_chunk(data)
                 exchange.abort()
                 return
             await asyncio.sleep(cut.seconds)
@@ -71,6 +76,11 @@ def text_chunks(text: str, length: int) -> Iterator[str]:
         yield text[start : start + length]
 
 
+def text_share(text: str, share: float) -> str:
+    """Return the beginning of a text."""
+    return text[: round(len(text) * share)]
+
+
 def timed_event(
     data: bytes, text: str, number: int, offset_s: float, times: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -103,7 +113,7 @@ async def _wait_first(state: State) -> None:
 
 async def _send_fault(exchange: Exchange, state: State, request: dict[str, Any]) -> bool:
     """Answer 200 with what is not the sound that was asked for."""
-    fault = state.due("tts", "near_empty", "empty", "short", "not_sound", "cut_frame", "drop", "slow_body")
+    fault = state.due("tts", "near_empty", "empty", "not_sound", "cut_frame", "drop", "slow_body")
     if fault is None:
         return False
     if fault.kind == "drop":
@@ -116,8 +126,6 @@ async def _send_fault(exchange: Exchange, state: State, request: dict[str, Any])
     with contextlib.suppress(ConnectionError):
         if fault.kind == "near_empty":
             await exchange.chunk(NEAR_EMPTY)
-        elif fault.kind == "short":
-            await exchange.chunk(NEAR_EMPTY * 20)
         elif fault.kind == "cut_frame":
             await exchange.chunk(NEAR_EMPTY * 200 + NEAR_EMPTY[:100])
         elif fault.kind == "slow_body":

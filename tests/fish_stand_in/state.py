@@ -16,8 +16,9 @@ class Fault:
 
     `where`: tts, live, model, wallet, asr, any. Kinds:
     status (with `status`, `message`, `retry_after`, `is_plain` or `fields` for a 422 array), slow_first_byte,
-    slow_body and stall (`seconds`, `after`), truncate (`after` chunks), drop, near_empty, empty, short,
-    not_sound, cut_frame, finish_error (`message`), error_event (`message`, `max_concurrency`),
+    slow_body and stall (`seconds`, `after`), truncate (`after` chunks; `inside` the next one), drop, near_empty,
+    empty, short (`share` of the text is spoken, then it ends as if that were all), not_sound, cut_frame,
+    finish_error (`message`), finish_stop (unasked, `after`), error_event (`message`, `max_concurrency`),
     close (`code`, `after`),
     unknown_event, text_frame, empty_audio, bad_frame, training_fails.
     """
@@ -32,6 +33,8 @@ class Fault:
     fields: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     after: int = 0
+    inside: bool = False
+    share: float = 0.0
     code: int | None = None
     max_concurrency: int | None = None
 

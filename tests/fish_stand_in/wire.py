@@ -81,6 +81,13 @@ class Exchange:
         if data:
             await self._send(h11.Data(data=data))
 
+    async def cut_chunk(self, data: bytes) -> None:
+        """Send the first half of a chunk, an odd number of bytes, under the length of the whole."""
+        chunk = self.http.send(h11.Data(data=data)) or b""
+        start = chunk.index(b"\r\n") + 2
+        self.writer.write(chunk[: start + (len(data) // 2 | 1)])
+        await self.writer.drain()
+
     async def end(self) -> None:
         """End a chunked answer."""
         await self._send(h11.EndOfMessage())

@@ -12,7 +12,7 @@ from tests.tts.talk import talking
 from tests.tts.test_session import LONG, TEXT, stored_audio, tokens_of
 from tests.tts.test_socket import assert_nothing_lost, cost_once_settled
 from tts.models import Generation
-from voices.models import UpstreamSlot
+from voices.models import UpstreamSlot, Voice
 
 # The same stage: FR02 with Fish Audio, and a voice of Alice's there.
 stand_in, _own, cloud, cloud_voice = (
@@ -105,6 +105,18 @@ def test_a_refusal_upstream_costs_nothing(cloud, stand_in, alice, cloud_voice):
         talk.say("text", text=LONG)
         assert talk.hear_all() == 1011
     assert talk.events[-1]["code"] == "engine_unavailable"
+    assert_nothing_lost(alice, before)
+
+
+def test_a_voice_that_fish_does_not_know_is_not_found(cloud, alice):
+    before = credit_of(alice.user.pk).balance_micros
+    gone = Voice.objects.create(
+        engine="fish", kind="adopted", owner=alice.user, reference={"id": "f" * 32}, title="Partie"
+    )
+    with talking(cloud.url, alice.headers, voice_id=gone.public_id) as talk:
+        talk.say("text", text=LONG)
+        assert talk.hear_all() == 4404
+    assert talk.events[-1]["code"] == "voice_not_found"
     assert_nothing_lost(alice, before)
 
 

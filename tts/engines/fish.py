@@ -23,11 +23,12 @@ from tts.engines.base import (
     Warning,
 )
 from tts.engines.fish_live import FishLiveSession, open_session
-from tts.engines.fish_order import PieceMaker, checked_order, is_speakable, request_body, request_headers
+from tts.engines.fish_order import checked_order, is_speakable, request_body, request_headers
+from tts.engines.fish_pieces import PieceMaker
 from tts.engines.fish_slots import UpstreamSlots
 from tts.engines.fish_wire import FishWire
 from voices import alarms
-from voices.fish import FishError, FishForbidden, FishNotFound
+from voices.fish import FishError, FishNotFound, FishUnauthorized
 
 OVERLOADED = 503
 BUSY_RETRY_AFTER_S = 5.0
@@ -94,6 +95,7 @@ class FishEngine:
 
     async def _refused(self, error: FishError) -> EngineError:
         """Return what a refusal means to the caller; tell the operator when it is theirs to mend."""
+        error = _of_speech(error)
         if alarms.alarm_kind(error) is not None:
             await self._slots.see_through(in_database(alarms.raise_alarm, error=error))
         return engine_error(error)
@@ -107,11 +109,22 @@ class FishEngine:
 
 def engine_error(error: FishError) -> EngineError:
     """Return what an engine raises for an upstream refusal."""
-    message = f"Fish Audio, status {error.status}: {error.message}"
+    error = _of_speech(error)
+    message = f"Fish Audio, status {error.status or 'none'}: {error.message}"
     if alarms.alarm_kind(error) is not None:
         return EngineUnavailable(message)
-    if isinstance(error, FishNotFound | FishForbidden):
+    if isinstance(error, FishNotFound):
         return VoiceUnknown(message)
     if error.status == OVERLOADED:
         return EngineBusy(error.retry_after_s or BUSY_RETRY_AFTER_S, message)
     return EngineFailed(message)
+
+
+def _of_speech(error: FishError) -> FishError:
+    """Return what a refusal means where speech is asked for.
+
+    An unknown voice is a 400 or 422 there, or an event: a bare 403 or 404 is about the platform's key or address.
+    """
+    if error.status in (403, 404):
+        return FishUnauthorized(error.message, status=error.status)
+    return error

@@ -17,10 +17,11 @@ import httpx
 from django.conf import settings
 
 from tts.engines.base import EngineError, EngineFailed, EngineOrder, EngineTimeout, Piece
-from tts.engines.fish_order import PieceMaker, request_body, request_headers
+from tts.engines.fish_order import request_body, request_headers
+from tts.engines.fish_pieces import PieceMaker
 from tts.engines.fish_socket import EventSocket
 from tts.engines.fish_wire import MAX_REFUSAL_BYTES, NotConnected, Patience
-from voices.fish_errors import FishConcurrency, FishError, clean_text, error_from
+from voices.fish_errors import FishConcurrency, FishError, clean_text, error_from, error_from_text
 
 PATH = "/v1/tts/live"
 UPGRADED = 101
@@ -82,7 +83,7 @@ class FishLiveSession:
                 for piece in self._sound(event):
                     yield piece
             elif event["event"] == "finish":
-                self._check_finish(event)
+                await self._check_finish(event)
                 break
             elif event["event"] == "error":
                 raise await self._error(event)
@@ -130,17 +131,18 @@ class FishLiveSession:
             limit_s = QUIET_AFTER_SOUND_S if self._is_heard_since_flush else QUIET_AFTER_FLUSH_S
         return asyncio.get_running_loop().time() + limit_s
 
-    def _check_finish(self, event: dict[str, Any]) -> None:
+    async def _check_finish(self, event: dict[str, Any]) -> None:
         if event.get("reason") != "stop":
-            raise EngineFailed(
-                f"Fish Audio ended the session: {clean_text(event.get('message')) or 'no reason'}"
-            )
+            raise await self._refused(error_from_text(clean_text(event.get("message"))))
+        if self._awaited != "stop":
+            raise EngineFailed("Fish Audio ended the session by itself")
 
     async def _error(self, event: dict[str, Any]) -> EngineError:
-        message = clean_text(event.get("error")) or "no reason"
-        if "max_concurrency" in event or "concurrency" in message.lower():
-            return await self._refused(FishConcurrency(message, status=429))
-        return EngineFailed(f"Fish Audio ended the session: {message}")
+        message = clean_text(event.get("error"))
+        is_full = "max_concurrency" in event
+        return await self._refused(
+            FishConcurrency(message, status=429) if is_full else error_from_text(message)
+        )
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,9 @@
 
 Fish Audio sends bytes without telling their duration, and a 200 may carry an empty or a cut file; its WAV
 headers state a placeholder length. So the bytes are counted: MP3 by its frames, Opus by the granule positions
-of its Ogg pages (RFC 7845), WAV and PCM by their samples. Nothing is decoded; only a WAV header is held back.
+of its Ogg pages (RFC 7845), WAV and PCM by their samples. Nothing is decoded. Only whole samples, frames and pages
+are passed on: what else is put behind them when the answer breaks off (another engine's rest, the next take) is heard
+as it is.
 """
 
 import struct
@@ -34,7 +36,7 @@ class Meter(Protocol):
         ...
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return the bytes to pass on. Raises EngineFailed when they are not what was asked for."""
+        """Return the bytes to pass on, without the incomplete end. Raises EngineFailed for another format."""
         ...
 
     def finish(self) -> None:
@@ -58,14 +60,18 @@ class PcmMeter:
         self.duration_ms = 0.0
         self._sample_rate = sample_rate
         self._size = 0
+        self._rest = b""
 
     def feed(self, chunk: bytes) -> bytes:
-        self._size += len(chunk)
+        data = self._rest + chunk
+        whole = len(data) - len(data) % BYTES_PER_SAMPLE
+        self._size += whole
         self.duration_ms = self._size // BYTES_PER_SAMPLE * 1000 / self._sample_rate
-        return chunk
+        self._rest = data[whole:]
+        return data[:whole]
 
     def finish(self) -> None:
-        if self._size % BYTES_PER_SAMPLE:
+        if self._rest:
             raise EngineFailed("the sound ends in the middle of a sample")
 
 
@@ -98,7 +104,10 @@ class WavMeter:
 
 
 class Mp3Meter:
-    """Walk from frame to frame; tags before, between and after them are passed over."""
+    """Walk from frame to frame; tags before, between and after them are left out.
+
+    A decoder takes a tag at its word: one that was cut off would swallow the sound that is put behind it.
+    """
 
     def __init__(self) -> None:
         self.duration_ms = 0.0
@@ -111,17 +120,21 @@ class Mp3Meter:
         if self._is_lost:
             return chunk
         data = self._rest + chunk
-        place = self._skip
-        while not self._is_lost and place + 10 <= len(data):
+        place, frames = self._skip, []
+        while place + 10 <= len(data):
             step, sound_ms = self._step(data, place)
+            if self._is_lost:
+                return b"".join([*frames, data[place:]])
             if sound_ms and place + step > len(data):
                 break
-            self.duration_ms += sound_ms
-            self._has_frames = self._has_frames or sound_ms > 0
+            if sound_ms:
+                frames.append(data[place : place + step])
+                self.duration_ms += sound_ms
+                self._has_frames = True
             place += step
         self._skip = max(0, place - len(data))
         self._rest = data[place:]
-        return chunk
+        return b"".join(frames)
 
     def finish(self) -> None:
         if self._is_lost or (not self._rest and not self._skip):
@@ -142,7 +155,7 @@ class Mp3Meter:
             return frame
         if not self._has_frames:
             raise EngineFailed("the answer is not MP3")
-        # What follows the last frame is none of the sound: padding, or a tag of another kind.
+        # What follows the last frame is none of the sound: padding, or a tag of another kind. It is passed on unseen.
         self._is_lost = True
         return 0, 0.0
 
@@ -163,7 +176,7 @@ class OggMeter:
             self._read_page(data[place : place + page_size])
             place += page_size
         self._rest = data[place:]
-        return chunk
+        return data[:place]
 
     def finish(self) -> None:
         if self._rest:

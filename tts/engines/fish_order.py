@@ -1,15 +1,12 @@
-"""Turn an order into what Fish Audio takes, and what it answers into pieces."""
+"""Turn an order into what Fish Audio takes."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from tts.engines.base import MAX_PIECE_BYTES, EngineFailed, EngineOrder, Piece, Segment, Warning
-from tts.engines.fish_meter import create_meter
-from tts.text.segments import Limits, split_text
+from tts.engines.base import EngineOrder, Warning
 from voices.fish import headers
 
 FORMATS = ("mp3", "opus", "wav", "pcm")
@@ -22,12 +19,6 @@ SPEEDS = (0.5, 2.0)
 VOLUMES_DB = (-20.0, 20.0)
 MAX_TEMPERATURE = 1.0
 LATENCIES = ("low", "normal", "balanced")
-
-CHARACTERS_PER_S = 12.0  # a slow speaker; French is read at 14 to 17
-# No voice says more letters in a second: less sound than this is not the text.
-MAX_LETTERS_PER_S = 150.0
-MIN_SOUND_MS = 40.0  # more than one MP3 frame, which is all that an empty answer holds
-SUBTITLES = Limits(first=90, later=90)
 
 
 def checked_order(order: EngineOrder) -> tuple[EngineOrder, list[Warning]]:
@@ -92,65 +83,7 @@ def is_speakable(text: str) -> bool:
     return any(character.isalnum() for character in text)
 
 
-class PieceMaker:
-    """Make pieces of the answer's bytes: bounded, measured, and none before there is sound.
-
-    What comes before the first sound (headers, tags) is kept for the piece that holds it, so that an empty
-    answer is refused before anything was sent.
-    """
-
-    def __init__(self, order: EngineOrder):
-        self.sent_text = order.text
-        self._speed = order.speed
-        self._meter = create_meter(order.format, order.sample_rate)
-        self._held = b""
-        self._has_sound = False
-        self._characters = 0
-
-    @property
-    def duration_ms(self) -> int:
-        return int(self._meter.duration_ms)
-
-    def feed(self, chunk: bytes) -> Iterator[Piece]:
-        """Yield the pieces of a chunk, at once; raises EngineFailed when it is not the sound asked for."""
-        data = self._meter.feed(chunk)
-        if not self._has_sound:
-            data, self._held = self._held + data, b""
-            self._has_sound = self._meter.duration_ms >= MIN_SOUND_MS
-            if not self._has_sound:
-                self._held = data
-                return
-        for start in range(0, len(data), MAX_PIECE_BYTES):
-            yield Piece(data[start : start + MAX_PIECE_BYTES], self._estimate(), self.duration_ms)
-
-    def finish(self) -> Iterator[Piece]:
-        """Check that the text can have been spoken whole, and yield the last, empty pieces with its segments.
-
-        The segments share the time by their length: the service tells no times on this path.
-        """
-        self._meter.finish()
-        letters = sum(character.isalnum() for character in self.sent_text)
-        least_ms = max(MIN_SOUND_MS, letters * 1000 / MAX_LETTERS_PER_S / self._speed)
-        if self._meter.duration_ms < least_ms:
-            raise EngineFailed(f"only {self.duration_ms} ms of sound for {letters} letters")
-        for segment in _shared_segments(self.sent_text, self.duration_ms):
-            yield Piece(b"", len(self.sent_text), self.duration_ms, segment)
-
-    def _estimate(self) -> int:
-        spoken = int(self._meter.duration_ms / 1000 * CHARACTERS_PER_S * self._speed)
-        self._characters = max(self._characters, min(spoken, len(self.sent_text) - 1))
-        return self._characters
-
-
 def _possible_rate(audio_format: str, rate: int) -> int:
     if rate == UNCHOSEN_RATE and audio_format in BEST_RATES:
         return BEST_RATES[audio_format]
     return min(RATES[audio_format], key=lambda known: abs(known - rate))
-
-
-def _shared_segments(text: str, duration_ms: int) -> Iterator[Segment]:
-    done = 0
-    for part in split_text(text, SUBTITLES):
-        start, done = done, done + len(part)
-        start_ms, end_ms = (duration_ms * place // len(text) for place in (start, done))
-        yield Segment(part, start_ms, end_ms)

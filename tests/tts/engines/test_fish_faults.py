@@ -8,9 +8,18 @@ import pytest
 
 from fr02.bridge import in_database
 from tests.fish_stand_in.running import StandIn
-from tests.tts.engines.fish_stage import order, speak, until, until_no_slot_is_held
-from tts.engines.base import EngineBusy, EngineError, EngineFailed, EngineTimeout, EngineUnavailable, Piece
+from tests.tts.engines.fish_stage import Spoken, order, speak, until, until_no_slot_is_held
+from tts.engines.base import (
+    EngineBusy,
+    EngineError,
+    EngineFailed,
+    EngineTimeout,
+    EngineUnavailable,
+    Piece,
+    VoiceUnknown,
+)
 from tts.engines.fish import FishEngine
+from tts.engines.fish_meter import create_meter
 from voices.models import UpstreamAlarm, UpstreamSlot
 
 
@@ -21,6 +30,11 @@ from voices.models import UpstreamAlarm, UpstreamSlot
         (400, {"message": "Failed to parse json request body", "is_plain": True}, EngineFailed, 1),
         (401, {}, EngineUnavailable, 1),
         (402, {}, EngineUnavailable, 1),
+        (400, {"message": "Reference not found"}, VoiceUnknown, 1),
+        (422, {"message": "Reference not found"}, VoiceUnknown, 1),
+        (403, {}, EngineUnavailable, 1),
+        (404, {}, EngineUnavailable, 1),
+        (408, {}, EngineFailed, 1),
         (413, {"message": "Payload too large", "is_plain": True}, EngineFailed, 1),
         (422, {"fields": [{"loc": ["text"], "type": "missing", "msg": "Field required"}]}, EngineFailed, 1),
         (429, {}, EngineUnavailable, 2),
@@ -63,7 +77,14 @@ async def test_one_overload_is_survived(engine: FishEngine, fish: StandIn, statu
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, "unauthorized"), (402, "out_of_credit"), (429, "concurrency")]
+    ("status", "kind"),
+    [
+        (401, "unauthorized"),
+        (402, "out_of_credit"),
+        (403, "unauthorized"),
+        (404, "unauthorized"),
+        (429, "concurrency"),
+    ],
 )
 async def test_the_operator_is_told(
     engine: FishEngine, fish: StandIn, status: int, kind: str, caplog: pytest.LogCaptureFixture
@@ -152,6 +173,24 @@ async def test_a_body_cut_between_chunks(engine: FishEngine, fish: StandIn) -> N
     assert pieces[-1].characters < len(order().text)
 
 
+@pytest.mark.parametrize("after", [1, 4])
+@pytest.mark.parametrize(
+    ("audio_format", "rate"), [("mp3", 44_100), ("opus", 48_000), ("wav", 24_000), ("pcm", 24_000)]
+)
+async def test_a_body_cut_inside_a_chunk_leaves_nothing_half(
+    engine: FishEngine, fish: StandIn, audio_format: str, rate: int, after: int
+) -> None:
+    fish.fail("truncate", where="tts", after=after, inside=True)
+    pieces: list[Piece] = []
+    with pytest.raises(EngineFailed, match="in the middle"):
+        await speak(engine, order(format=audio_format, sample_rate=rate), pieces)
+    spoken = Spoken(pieces)
+    meter = create_meter(audio_format, rate)
+    assert meter.feed(spoken.data) == spoken.data
+    meter.finish()
+    assert spoken.duration_s == pytest.approx(meter.duration_ms / 1000, abs=0.001)
+
+
 @pytest.mark.parametrize("kind", ["empty", "near_empty"])
 @pytest.mark.parametrize("audio_format", ["mp3", "opus", "wav", "pcm"])
 async def test_an_empty_answer_is_refused_before_the_first_piece(
@@ -164,10 +203,23 @@ async def test_an_empty_answer_is_refused_before_the_first_piece(
     assert pieces == []
 
 
-async def test_sound_too_short_for_its_text_is_a_failure(engine: FishEngine, fish: StandIn) -> None:
-    fish.fail("short", where="tts")
+@pytest.mark.parametrize("share", [0.1, 0.25])
+@pytest.mark.parametrize("details", [{}, {"speed": 2.0}, {"text": "Bonjour à tous. " * 60}])
+async def test_sound_too_short_for_its_text_is_a_failure(
+    engine: FishEngine, fish: StandIn, share: float, details: dict[str, Any]
+) -> None:
+    fish.fail("short", where="tts", share=share)
     with pytest.raises(EngineFailed, match="only"):
-        await speak(engine, order(text="Bonjour à tous. " * 60))
+        await speak(engine, order(**details))
+
+
+@pytest.mark.parametrize(
+    "cue", ["[whisper in a small voice] ", "(en chuchotant tout doucement) ", "<|speaker:0|>"]
+)
+async def test_what_is_not_spoken_takes_no_time(engine: FishEngine, fish: StandIn, cue: str) -> None:
+    text = (cue + "Oui. ") * 5
+    fish.fail("short", where="tts", share=5 * len("Oui. ") / len(text))
+    assert (await speak(engine, order(text=text))).pieces[-1].characters == len(text)
 
 
 async def test_an_answer_that_ends_within_a_frame_is_a_failure(engine: FishEngine, fish: StandIn) -> None:

@@ -10,7 +10,15 @@ import pytest
 from fr02.bridge import in_database
 from tests.fish_stand_in.running import StandIn
 from tests.tts.engines.fish_stage import TEXT, decoded_seconds, order, until, until_no_slot_is_held
-from tts.engines.base import EngineFailed, EngineTimeout, EngineUnavailable, Piece
+from tts.engines.base import (
+    EngineBusy,
+    EngineError,
+    EngineFailed,
+    EngineTimeout,
+    EngineUnavailable,
+    Piece,
+    VoiceUnknown,
+)
 from tts.engines.fish import FishEngine
 from tts.engines.fish_live import FishLiveSession
 from tts.engines.fish_socket import unpack_event
@@ -24,9 +32,14 @@ async def say(engine: FishEngine, *texts: str, **details: Any) -> list[Piece]:
         for text in texts:
             await session.send_text(text)
         await session.stop()
-        async for piece in session:
-            pieces.append(piece)  # noqa: PERF401  (what came before a failure counts)
+        await hear(session, pieces)
     return pieces
+
+
+async def hear(session: FishLiveSession, pieces: list[Piece]) -> None:
+    """Add to `pieces` what comes until the end."""
+    async for piece in session:
+        pieces.append(piece)  # noqa: PERF401  (what came before a failure counts)
 
 
 @pytest.mark.parametrize(
@@ -124,27 +137,68 @@ async def test_an_error_event(engine: FishEngine, fish: StandIn) -> None:
         await say(engine, TEXT)
 
 
-async def test_a_concurrency_event_is_the_operators(engine: FishEngine, fish: StandIn) -> None:
-    fish.fail("error_event", where="live", message="Concurrency limit exceeded", max_concurrency=5)
+@pytest.mark.parametrize("kind", ["error_event", "finish_error"])
+@pytest.mark.parametrize(
+    ("message", "alarm"),
+    [
+        ("Concurrency limit exceeded", "concurrency"),
+        ("You have exceeded your current concurrency limit", "concurrency"),
+        ("Insufficient API credit. API credit is managed independently", "out_of_credit"),
+        ("Invalid api key or insufficient balance", "out_of_credit"),
+        ("Invalid Token", "unauthorized"),
+        ("Invalid API key", "unauthorized"),
+    ],
+)
+async def test_a_refusal_in_an_event_is_the_operators(
+    engine: FishEngine, fish: StandIn, kind: str, message: str, alarm: str
+) -> None:
+    fish.fail(kind, where="live", message=message)
+    with pytest.raises(EngineUnavailable):
+        await say(engine, TEXT)
+    assert (await in_database(UpstreamAlarm.objects.get)).kind == alarm
+
+
+async def test_a_concurrency_event_may_say_it_with_a_number(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("error_event", where="live", message="Too many", max_concurrency=5)
     with pytest.raises(EngineUnavailable):
         await say(engine, TEXT)
     assert (await in_database(UpstreamAlarm.objects.get)).kind == "concurrency"
 
 
-@pytest.mark.parametrize("status", [401, 402, 429])
+async def test_an_unknown_voice_is_told_apart(engine: FishEngine) -> None:
+    with pytest.raises(VoiceUnknown):
+        await say(engine, TEXT, voice_ref={"id": "f" * 32})
+
+
+async def test_an_end_that_nobody_asked_for_is_a_failure(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("finish_stop", where="live", after=2)
+    pieces: list[Piece] = []
+    async with engine.live(engine.check(order())[0]) as session:
+        await session.send_text(TEXT)
+        await session.flush()
+        with pytest.raises(EngineFailed, match="by itself"):
+            await hear(session, pieces)
+    assert 0 < pieces[-1].characters < len(TEXT) / 2
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 429])
 async def test_a_refused_upgrade_is_the_operators(engine: FishEngine, fish: StandIn, status: int) -> None:
-    fish.fail("status", where="live", status=status)
+    fish.fail("status", where="live", status=status, times=None)
     with pytest.raises(EngineUnavailable):
         await say(engine, TEXT)
     assert await in_database(UpstreamAlarm.objects.count) == 1
 
 
-@pytest.mark.parametrize("status", [400, 403, 500])
-async def test_another_refused_upgrade(engine: FishEngine, fish: StandIn, status: int) -> None:
-    fish.fail("status", where="live", status=status)
-    with pytest.raises(Exception, match=str(status)) as caught:
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, EngineFailed), (408, EngineFailed), (500, EngineFailed), (503, EngineBusy)]
+)
+async def test_another_refused_upgrade(
+    engine: FishEngine, fish: StandIn, status: int, error: type[EngineError]
+) -> None:
+    fish.fail("status", where="live", status=status, times=None)
+    with pytest.raises(error, match=str(status)) as caught:
         await say(engine, TEXT)
-    assert not isinstance(caught.value, EngineUnavailable)
+    assert type(caught.value) is error
 
 
 async def test_nobody_there(engine: FishEngine, settings: Any) -> None:

@@ -11,6 +11,7 @@ from tests.recogniser import character_error_rate, recognise
 from tests.tts.engines.fish_stage import order, speak
 from tts.engines.base import EngineOrder
 from tts.engines.fish import FishEngine
+from tts.engines.fish_pieces import PieceMaker
 from tts.engines.kokoro import kokoro_engine
 
 TEXT = "Bonjour à tous et bienvenue. Le train pour Lyon part ce matin."
@@ -27,6 +28,26 @@ def _speaking() -> Iterator[StandIn]:
 def fish(_speaking: StandIn, settings: Any) -> StandIn:
     settings.FISH_API_KEY, settings.FISH_BASE_URL = "key", _speaking.base_url
     return _speaking
+
+
+FRENCH = {"styles": [["ff_siwis", 1.0]], "language": "fr-fr"}
+NUMBERS = [
+    "Votre numéro est le 06 12 34 56 78. ",
+    "Votre code est 84 739 261. ",
+    "Il reste 97 % de 1 999 € à payer. ",
+    "Merci et à bientôt.",
+]
+
+
+async def test_the_place_in_the_text_stays_behind_the_voice() -> None:
+    maker = PieceMaker(order(text="".join(NUMBERS), format="pcm"))
+    said = 0
+    for sentence in NUMBERS[:-1]:
+        said += len(sentence)
+        async for piece in kokoro_engine().stream(order(text=sentence, format="pcm", voice_ref=FRENCH)):
+            places = [made.characters for made in maker.feed(piece.data)]
+            assert all(place < said for place in places)
+        assert places[-1] > said / 3
 
 
 @pytest.mark.parametrize("audio_format", ["mp3", "opus"])
