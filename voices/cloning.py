@@ -26,7 +26,7 @@ from fr02.media import storage_at_work
 from voices import alarms, fish
 from voices.editing import VoiceFields, check_quota
 from voices.models import Consent, Recording, Voice
-from voices.uploads import CleanRecording, clean_recordings
+from voices.uploads import CleanRecording, clean_recordings, only_check
 from voices.words import search_text
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def check_available() -> None:
 def clone_voice(*, user_id: int, order: CloneOrder) -> Voice:
     """Check the recordings, store them with the consent, and have the clone made. Returns it, not ready yet.
 
-    Raises EngineUnavailable without a key, Conflict at the quota, and what `clean_recordings` raises.
+    Raises EngineUnavailable without a key, Conflict at the quota, RateLimited, and what `clean_recordings` raises.
     """
     check_available()
     if not order.has_consent:
@@ -77,7 +77,9 @@ def clone_voice(*, user_id: int, order: CloneOrder) -> Voice:
             statement=consent_statement()
         )
         raise InvalidRequest(detail, pointers=[("/consent", detail)], reason="consent")
-    with clean_recordings(order.files, order.texts) as recordings:
+    with transaction.atomic():
+        check_quota(user_id=user_id)  # before the work; what counts is the check in `_store`
+    with only_check(user_id), clean_recordings(order.files, order.texts) as recordings:
         return _store(user_id, order, recordings)
 
 

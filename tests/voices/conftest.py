@@ -4,10 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connections
 from procrastinate.contrib.django import app
 
 from tests.fish_stand_in.running import StandIn, running_stand_in
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    """Forget how often an account sent recordings."""
+    cache.clear()
 
 
 @pytest.fixture(scope="session")
