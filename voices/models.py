@@ -1,6 +1,7 @@
 """Every voice that FR02 can speak with, in one table."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -38,10 +39,19 @@ class VoiceQuerySet(models.QuerySet["Voice"]):
         return [found[key] for key in keys if key in found]
 
     def audible_for(self, user_id: int) -> "VoiceQuerySet":
-        """Keep what the account may speak with: its own voices, and what is public or unlisted."""
+        """Keep what the account may speak with: its own voices, and what is public or unlisted.
+
+        A moderator's decision does not silence an account's own work; a voice that it adopted is another's.
+        """
+        own = Q(owner_id=user_id) & ~Q(kind=Voice.Kind.ADOPTED, is_hidden=True)
         return self.filter(deleted_at=None).filter(
-            Q(owner_id=user_id) | Q(is_hidden=False) & ~Q(visibility=Voice.Visibility.PRIVATE)
+            own | Q(is_hidden=False) & ~Q(visibility=Voice.Visibility.PRIVATE)
         )
+
+    def of_fish(self, fish_ids: Iterable[str]) -> "VoiceQuerySet":
+        """Keep every entry, whoever's, of these voices of Fish Audio."""
+        entries = self.filter(engine=Voice.Engine.FISH, reference__has_key="id")
+        return entries.annotate(fish_id=KT("reference__id")).filter(fish_id__in=list(fish_ids))
 
 
 class Voice(models.Model):
