@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from procrastinate.contrib.django import app
 
 from accounts.models import User
 from fr02.errors import Conflict, Forbidden, InvalidRequest, VoiceNotFound
+from voices.jobs import defer_once
 from voices.mirror import clean_text
 from voices.models import Voice
 from voices.words import search_text
@@ -65,7 +65,7 @@ def update_voice(*, user_id: int, voice_id: str, changes: Mapping[str, Any]) -> 
     )
     voice.save(update_fields=[*values, "search_text", "updated_at"])
     if voice.kind == Voice.Kind.CLONE and voice.reference and set(values) - {"visibility"}:
-        app.configure_task("voices.tasks.describe_clone").defer(voice_key=voice.pk)
+        defer_once("describe_clone", voice_key=voice.pk)
     return voice
 
 
@@ -83,7 +83,7 @@ def mark_deleted(voice: Voice) -> None:
         deleted_at=now, updated_at=now, visibility=Voice.Visibility.PRIVATE
     )
     if voice.kind == Voice.Kind.CLONE:
-        app.configure_task("voices.tasks.erase_clone").defer(voice_key=voice.pk)
+        defer_once("erase_clone", voice_key=voice.pk)
 
 
 def lock_own_voice(*, user_id: int, voice_id: str) -> Voice:

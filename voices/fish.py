@@ -21,6 +21,7 @@ from voices.fish_errors import (
     FishError,
     FishForbidden,
     FishInvalid,
+    FishNotConnected,
     FishNotFound,
     FishOutOfCredit,
     FishUnauthorized,
@@ -36,6 +37,7 @@ __all__ = [
     "FishForbidden",
     "FishInvalid",
     "FishModel",
+    "FishNotConnected",
     "FishNotFound",
     "FishOutOfCredit",
     "FishPage",
@@ -215,7 +217,7 @@ class FishClient:
             with self._http.stream(method, path, **arguments) as response:
                 body = _bounded_body(response)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _NotConnected(f"no connection: {error}") from error
+            raise FishNotConnected(f"no connection: {error}") from error
         except httpx.HTTPError as error:
             raise FishUnavailable(f"{type(error).__name__}: {error}") from error
         finally:
@@ -224,10 +226,6 @@ class FishClient:
         if response.is_success:
             return body
         raise error_from(response.status_code, response.headers, body)
-
-
-class _NotConnected(FishUnavailable):
-    """Nothing was sent: even a write may be repeated."""
 
 
 def headers(api_key: str) -> dict[str, str]:
@@ -244,7 +242,7 @@ def _model_or_error(body: bytes) -> FishModel:
 
 
 def _is_worth_repeating(method: str, error: FishError) -> bool:
-    if isinstance(error, _NotConnected):
+    if isinstance(error, FishNotConnected):
         return True
     if method != "GET":
         return False

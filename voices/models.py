@@ -85,6 +85,8 @@ class Voice(models.Model):
         UNLISTED = "unlist", _("non listée")
         PUBLIC = "public", _("publique")
 
+    UNFINISHED = (State.CREATED, State.TRAINING)
+
     id = models.BigAutoField(primary_key=True)
     public_id = models.CharField(_("identifiant"), max_length=32, unique=True, default=new_voice_id)
     engine = models.CharField(_("moteur"), max_length=16, choices=Engine)
@@ -99,6 +101,8 @@ class Voice(models.Model):
         verbose_name=_("propriétaire"),
     )
     state = models.CharField(_("état"), max_length=16, choices=State, default=State.TRAINED)
+    # When Fish Audio was asked for this clone, then when it took it over.
+    step_at = models.DateTimeField(null=True, editable=False)
     failure = models.CharField(_("raison de l’échec"), max_length=500, blank=True)
     visibility = models.CharField(
         _("visibilité"), max_length=16, choices=Visibility, default=Visibility.PRIVATE
@@ -185,7 +189,7 @@ class Consent(models.Model):
 
 
 class Recording(models.Model):
-    """One recording of which a clone is made; the file goes once the engine has taken it over."""
+    """One recording of which a clone is made; it goes, with its file, once the engine has taken it over."""
 
     voice = models.ForeignKey(Voice, models.CASCADE, related_name="recordings")
     name = models.CharField(max_length=200)
@@ -238,6 +242,8 @@ class UpstreamAlarm(models.Model):
         UNAUTHORIZED = "unauthorized", _("clé Fish Audio refusée")
         OUT_OF_CREDIT = "out_of_credit", _("crédit Fish Audio épuisé")
         CONCURRENCY = "concurrency", _("limite de simultanéité Fish Audio dépassée")
+        ERASURE = "erasure", _("effacement de clones en retard")
+        MIRROR = "mirror", _("copie du catalogue Fish Audio interrompue")
 
     kind = models.CharField(_("genre"), max_length=16, choices=Kind)
     detail = models.CharField(_("détail"), max_length=500)
