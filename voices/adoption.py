@@ -27,7 +27,8 @@ def adopt_voice(*, user_id: int, fish_audio_id: str) -> Voice:
     """Return the voice as one of the account's own; twice is not an error.
 
     Raises VoiceNotFound when Fish Audio does not know it, does not give it to us, when a moderator hid it, or
-    when it is another account's; Conflict when it is not ready or at the quota; EngineUnavailable; InvalidRequest.
+    when it is another account's; Conflict when it is not ready or at the quota; EngineUnavailable; EngineBusy;
+    InvalidRequest.
     """
     if not fish.is_model_id(fish_audio_id):
         detail = _("Un identifiant Fish Audio a 32 chiffres hexadécimaux minuscules.")
@@ -43,13 +44,13 @@ def _look_up(user_id: int, fish_audio_id: str) -> fish.FishModel:
         detail = _("L’adoption demande Fish Audio, qui n’est pas configuré sur ce serveur.")
         raise EngineUnavailable(detail)
     try:
-        with fish.FishClient(account=str(user_id), timeout_s=LOOK_UP_SECONDS) as client:
+        with fish.FishClient(account=str(user_id), timeout_s=LOOK_UP_SECONDS, attempts=1) as client:
             return client.get_model(fish_audio_id)
     except (fish.FishNotFound, fish.FishForbidden):
         raise VoiceNotFound() from None
     except fish.FishError as error:
         alarms.raise_alarm(error=error)
-        raise EngineUnavailable() from error
+        raise fish.refusal(error) from error
 
 
 @transaction.atomic

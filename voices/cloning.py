@@ -168,6 +168,9 @@ def describe_clone(*, voice_key: int) -> None:
             )
     except fish.FishNotFound:
         logger.warning("clone %s is gone upstream", voice.public_id)
+    except fish.FishError as error:
+        alarms.raise_alarm(error=error)
+        raise
 
 
 def take_up_lost_clones() -> None:
