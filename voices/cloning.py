@@ -81,6 +81,12 @@ def clone_voice(*, user_id: int, order: CloneOrder) -> Voice:
             statement=consent_statement()
         )
         raise InvalidRequest(detail, pointers=[("/consent", detail)], reason="consent")
+    if order.fields.visibility != Voice.Visibility.PRIVATE:
+        detail = _(
+            "Un clone est d’abord privé. Partagez-le ensuite, avec l’accord de la personne qui parle\u00a0: "
+            "PATCH /api/v1/voices/{id}, visibility et consent."
+        )
+        raise InvalidRequest(detail, pointers=[("/visibility", detail)])
     with transaction.atomic():
         check_quota(user_id=user_id)  # before the work; what counts is the check in `_store`
     with only_check(user_id), clean_recordings(order.files, order.texts) as recordings:
@@ -115,7 +121,6 @@ def _create(
         title=fields.title,
         description=fields.description,
         tags=list(fields.tags),
-        visibility=fields.visibility,
         search_text=search_text(title=fields.title, tags=fields.tags),
     )
     Consent.objects.create(

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from fr02.errors import Conflict, Forbidden, InvalidRequest, VoiceNotFound
+from voices.consent import NO_CONSENT, ConsentGiven, check_publication_consent
 from voices.jobs import defer_once
 from voices.mirror import clean_text
 from voices.models import Voice
@@ -47,16 +48,20 @@ def clean_fields(
 
 
 @transaction.atomic
-def update_voice(*, user_id: int, voice_id: str, changes: Mapping[str, Any]) -> Voice:
+def update_voice(
+    *, user_id: int, voice_id: str, changes: Mapping[str, Any], consent: ConsentGiven = NO_CONSENT
+) -> Voice:
     """Change title, description, tags or visibility of an own voice; what is not given stays.
 
-    A clone is renamed upstream too, in the background. Raises VoiceNotFound, InvalidRequest, Conflict for an
-    adopted or starter voice that is to be shared, Forbidden for one that a moderator hid.
+    A clone is renamed upstream too, in the background; to share it takes the consent of whoever speaks. Raises
+    VoiceNotFound, InvalidRequest, Conflict for an adopted or starter voice that is to be shared, Forbidden for one
+    that a moderator hid.
     """
     values = _cleaned(changes)
     voice = lock_own_voice(user_id=user_id, voice_id=voice_id)
     if values.get("visibility", Voice.Visibility.PRIVATE) != Voice.Visibility.PRIVATE:
         check_shareable(voice)
+        check_publication_consent(voice, user_id=user_id, given=consent)
     for name, value in values.items():
         setattr(voice, name, value)
     voice.updated_at = timezone.now()

@@ -297,6 +297,12 @@ def test_it_cannot_be_public_from_the_start(client, alice, fish, recording):
     assert answer.json()["errors"][0]["pointer"] == "/visibility"
 
 
+def test_it_is_private_at_first(client, alice, fish, recording):
+    answer = post(client, alice, form(recording, visibility="unlist"))
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/visibility"
+
+
 def test_the_quota_holds(client, alice, fish, recording, settings):
     settings.VOICES_PER_ACCOUNT = 0
     answer = post(client, alice, form(recording))
