@@ -154,6 +154,8 @@ class SyncRun(models.Model):
     started_at = models.DateTimeField(_("commencé le"), default=timezone.now)
     finished_at = models.DateTimeField(_("fini le"), null=True)
     is_narrowed = models.BooleanField(default=False)
+    # The last voice that was asked for by its id because no page showed it; the next run goes on behind it.
+    checked_key = models.BigIntegerField(default=0)
     request_count = models.PositiveIntegerField(_("requêtes"), default=0)
     created_count = models.PositiveIntegerField(_("nouvelles"), default=0)
     changed_count = models.PositiveIntegerField(_("modifiées"), default=0)

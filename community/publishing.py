@@ -16,10 +16,11 @@ from rest_framework.views import APIView
 
 from accounts.authentication import client_ip
 from community.services import publish_voice, unpublish_voice
-from fr02.errors import Fr02Error, InvalidRequest
+from fr02.errors import Fr02Error
 from fr02.json_body import StrictSerializer, TextField
 from voices.api import VoiceSerializer, account_of
-from voices.models import Consent, Voice
+from voices.consent import ConsentGiven, check_publication_consent
+from voices.models import Voice
 
 
 class PublicationSerializer(StrictSerializer):
@@ -64,26 +65,9 @@ def publish(
     Raises InvalidRequest without consent, and what `publish_voice` raises.
     """
     voice = publish_voice(user_id=user_id, voice_id=voice_id, author_nickname=author_nickname)
-    if voice.kind == Voice.Kind.CLONE:
-        if not has_consent:
-            detail = _("Publier un clone demande votre accord\u00a0: «\u202f{words}\u202f»").format(
-                words=statement()
-            )
-            raise InvalidRequest(detail, pointers=[("/consent", detail)], reason="consent")
-        Consent.objects.get_or_create(
-            voice=voice,
-            purpose=Consent.Purpose.PUBLICATION,
-            defaults={"user_id": user_id, "statement": statement(), "ip_address": ip_address},
-        )
+    given = ConsentGiven(has_consent, ip_address)
+    check_publication_consent(voice, user_id=user_id, given=given)
     return voice
-
-
-def statement() -> str:
-    """Return the words that the owner of a clone agrees to when it is published."""
-    return _(
-        "Je certifie que la personne qui parle permet que tous les comptes de FR02 fassent dire ce qu’ils "
-        "veulent à cette voix."
-    )
 
 
 @login_required

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -58,20 +58,25 @@ def report_voice(*, user_id: int, voice_id: str, reason: str, detail: str = "") 
 def hide_voices(*, voice_keys: Iterable[int], moderator_id: int) -> int:
     """Take voices out of sight of all but their owners, and settle their reports. Returns how many changed.
 
-    The mirror never shows a hidden voice again: it does not write this field.
+    What accounts adopted of them is hidden too, and not counted. The mirror never shows a hidden voice again:
+    it does not write this field.
     """
     keys, now = list(voice_keys), timezone.now()
     changed = Voice.objects.filter(pk__in=keys, is_hidden=False).update(is_hidden=True, updated_at=now)
+    _adopted_of(keys).filter(is_hidden=False).update(is_hidden=True, updated_at=now)
     Report.objects.filter(voice__in=keys, resolved_at=None).update(
         outcome=Report.Outcome.HIDDEN, resolved_at=now, moderator_id=moderator_id
     )
     return changed
 
 
+@transaction.atomic
 def unhide_voices(*, voice_keys: Iterable[int]) -> int:
-    """Show voices again. Returns how many changed."""
-    hidden = Voice.objects.filter(pk__in=list(voice_keys), is_hidden=True)
-    return hidden.update(is_hidden=False, updated_at=timezone.now())
+    """Show voices again, and what accounts adopted of them. Returns how many of these changed."""
+    keys, now = list(voice_keys), timezone.now()
+    changed = Voice.objects.filter(pk__in=keys, is_hidden=True).update(is_hidden=False, updated_at=now)
+    _adopted_of(keys).filter(is_hidden=True).update(is_hidden=False, updated_at=now)
+    return changed
 
 
 def dismiss_reports(*, report_keys: Iterable[int], moderator_id: int) -> int:
@@ -101,6 +106,12 @@ def unpublish_voice(*, user_id: int, voice_id: str) -> Voice:
     """Take an own voice back: others can no longer speak with it. Twice is not an error."""
     voice = lock_own_voice(user_id=user_id, voice_id=voice_id)
     return _set_visibility(voice, Voice.Visibility.PRIVATE, voice.author_nickname)
+
+
+def _adopted_of(voice_keys: list[int]) -> QuerySet[Voice]:
+    fish_ids = Voice.objects.filter(pk__in=voice_keys, engine=Voice.Engine.FISH).values_list("reference__id")
+    known = [fish_id for (fish_id,) in fish_ids if fish_id]
+    return Voice.objects.of_fish(known).filter(kind=Voice.Kind.ADOPTED, owner__isnull=False)
 
 
 def _lock_public_voice(voice_id: str) -> Voice:

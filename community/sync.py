@@ -5,6 +5,7 @@ killed repeats at most the page that it was asking for. Voices that no page of a
 for by their id, because a page shows a moving window, and retired when Fish Audio no longer knows them.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -16,15 +17,26 @@ from django.utils import timezone
 from community.index import refresh_index
 from community.models import SyncPage, SyncQuery, SyncRun
 from community.sync_plan import first_queries, narrower_queries, split
-from community.sync_store import Stored, retire, store_models, unseen_ids
+from community.sync_store import Stored, retire, store_models, unseen_voices
 from fr02.locks import only_one
-from voices.fish import FishClient, FishForbidden, FishInvalid, FishModel, FishNotFound, FishPage
+from voices import alarms
+from voices.fish import (
+    FishClient,
+    FishError,
+    FishForbidden,
+    FishInvalid,
+    FishModel,
+    FishNotFound,
+    FishPage,
+)
+from voices.models import UpstreamAlarm
 
 PAGE_SIZE = 100
 # The query under which voices asked for by their id are kept; it stands in no order of Fish Audio's.
 BY_ID = "id"
 ID_BATCH = 50
 MOST_BY_ID = 2_000
+TIMEOUT_S, ATTEMPTS = 20.0, 8
 
 Report = Callable[[SyncRun], None]
 
@@ -33,23 +45,44 @@ class SyncIsRunning(Exception):
     """Another process is mirroring the catalogue."""
 
 
-def sync_catalogue(*, client: FishClient, report: Report | None = None) -> SyncRun:
-    """Mirror the catalogue; return the finished run. Raises SyncIsRunning, or FishError with the cursor kept.
+def mirror_client() -> FishClient:
+    """Return a client with the patience of background work: a second and again while customers have every slot.
 
-    `report(run)` is called after each page.
+    Its requests are short, and so is what a killed run keeps of the slots.
+    """
+    return FishClient(timeout_s=TIMEOUT_S, attempts=ATTEMPTS)
+
+
+def sync_catalogue(*, client: FishClient, report: Report | None = None) -> SyncRun:
+    """Mirror the catalogue; return the run, which stays open for the next call when it has had its requests.
+
+    `report(run)` is called after each page. Raises SyncIsRunning, or FishError with the cursor kept; the operator
+    hears of the latter until a call succeeds.
     """
     with only_one("community.sync") as is_mine:
         if not is_mine:
             raise SyncIsRunning()
-        run = _open_run()
-        pace = _Pace(settings.COMMUNITY_SYNC_PER_SECOND)
-        while query := _next_query(run):
-            pace.wait()
-            _take_page(run, query, client)
-            if report:
-                report(run)
-        if run.request_count < settings.COMMUNITY_SYNC_REQUESTS:
-            _check_unseen(run, client, pace)
+        try:
+            run = _go_on(client, report)
+        except FishError as error:
+            alarms.raise_alarm(error=error)
+            alarms.ring(kind=UpstreamAlarm.Kind.MIRROR, detail=error.message)
+            raise
+        alarms.resolve(kind=UpstreamAlarm.Kind.MIRROR)
+    return run
+
+
+def _go_on(client: FishClient, report: Report | None) -> SyncRun:
+    run = _open_run()
+    enough = run.request_count + settings.COMMUNITY_SYNC_REQUESTS
+    pace = Pace(settings.COMMUNITY_SYNC_PER_SECOND)
+    while run.request_count < enough and (query := _next_query(run)):
+        pace.wait()
+        _take_page(run, query, client)
+        if report:
+            report(run)
+    if run.request_count < enough:
+        _check_unseen(run, client, pace)
         _finish(run)
     return run
 
@@ -58,15 +91,14 @@ def sync_catalogue(*, client: FishClient, report: Report | None = None) -> SyncR
 def _open_run() -> SyncRun:
     run = SyncRun.objects.filter(finished_at=None).first()
     if run is None:
-        run = SyncRun.objects.create()
+        last = SyncRun.objects.order_by("-pk").first()
+        run = SyncRun.objects.create(checked_key=last.checked_key if last else 0)
         _add(run, first_queries())
     return run
 
 
 def _next_query(run: SyncRun) -> SyncQuery | None:
     """Return the query to go on with, widening the plan once the first queries are through."""
-    if run.request_count >= settings.COMMUNITY_SYNC_REQUESTS:
-        return None
     query = run.queries.filter(is_done=False).exclude(sort_by=BY_ID).order_by("pk").first()
     if query is None and not run.is_narrowed:
         with transaction.atomic():
@@ -107,33 +139,57 @@ def _advance(run: SyncRun, query: SyncQuery, page: FishPage) -> None:
         _add(run, split(query))
 
 
-def _check_unseen(run: SyncRun, client: FishClient, pace: "_Pace") -> None:
-    """Ask for the voices that no page showed; what is checked counts as seen, so a killed check goes on
-    too.
+def _check_unseen(run: SyncRun, client: FishClient, pace: "Pace") -> None:
+    """Ask for voices that no page showed; what is checked counts as seen, so a killed check goes on too.
+
+    There may be more than one run asks for: the next run goes on behind the last one asked for, and from the oldest
+    again after the newest.
     """
     query, _is_new = SyncQuery.objects.get_or_create(run=run, sort_by=BY_ID)
     while query.next_page <= MOST_BY_ID // ID_BATCH:
-        fish_ids = unseen_ids(run=run, limit=ID_BATCH)
-        if not fish_ids:
+        unseen = unseen_voices(run=run, after=run.checked_key, limit=ID_BATCH)
+        if not unseen and not run.checked_key:
             break
-        models, gone = [], []
-        for fish_id in fish_ids:
-            pace.wait()
-            model = _model_or_none(client, fish_id)
-            models.append(model) if model else gone.append(fish_id)
+        if not unseen:
+            _change(run, checked_key=0)
+            continue
+        fish_ids = [fish_id for _key, fish_id in unseen]
+        models, gone = _asked_by_id(run, client, pace, fish_ids)
         with transaction.atomic():
-            stored = store_models([model for model in models if model])
+            stored = store_models(models)
             SyncPage.objects.create(query=query, number=query.next_page, fish_ids=fish_ids)
             query.next_page += 1
             query.save(update_fields=["next_page"])
+            _change(run, checked_key=unseen[-1][0])
             _count(run, stored, request_count=len(fish_ids), retired_count=retire(fish_ids=gone))
 
 
-def _model_or_none(client: FishClient, fish_id: str) -> FishModel | None:
-    try:
-        return client.get_model(fish_id)
-    except (FishNotFound, FishForbidden):
-        return None
+def _asked_by_id(
+    run: SyncRun, client: FishClient, pace: "Pace", fish_ids: list[str]
+) -> tuple[list[FishModel], list[str]]:
+    """Return the voices that are there, and the ids of those that are gone or no longer ours to see."""
+    models, gone, refused = [], [], []
+    for fish_id in fish_ids:
+        pace.wait()
+        try:
+            models.append(client.get_model(fish_id))
+        except FishNotFound:
+            gone.append(fish_id)
+        except FishForbidden:
+            refused.append(fish_id)
+    if refused:
+        _check_key(run, client)
+    return models, gone + refused
+
+
+def _check_key(run: SyncRun, client: FishClient) -> None:
+    """Raise FishForbidden when it is our key that is refused, not a voice: one that was just listed is, too."""
+    pages = SyncPage.objects.filter(query__run=run).exclude(query__sort_by=BY_ID).exclude(fish_ids=[])
+    page = pages.order_by("-pk").first()
+    if page is None:
+        raise FishForbidden("no voice may be seen", status=403)
+    with contextlib.suppress(FishNotFound):
+        client.get_model(page.fish_ids[0])
 
 
 def _finish(run: SyncRun) -> None:
@@ -171,7 +227,7 @@ def _change(run: SyncRun, **values: object) -> None:
         setattr(run, name, value)
 
 
-class _Pace:
+class Pace:
     """Keep to so many requests a second."""
 
     def __init__(self, per_second: float):

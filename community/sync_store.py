@@ -65,16 +65,18 @@ def retire(*, fish_ids: list[str]) -> int:
 
 
 def _write(voices: list[Voice]) -> None:
+    # A like that is given meanwhile waits for this write, or is counted by it. In one order everywhere, so that two
+    # writers wait for each other instead of deadlocking.
+    public_ids = sorted(voice.public_id for voice in voices)
+    rows = Voice.objects.select_for_update(no_key=True).filter(public_id__in=public_ids)
+    list(rows.order_by("public_id").values_list("pk"))
     # Likes given here come on top of those given there.
     own = Counter(
-        Like.objects.filter(voice__public_id__in=[voice.public_id for voice in voices]).values_list(
-            "voice__public_id", flat=True
-        )
+        Like.objects.filter(voice__public_id__in=public_ids).values_list("voice__public_id", flat=True)
     )
     for voice in voices:
         voice.like_count += own[voice.public_id]
     Voice.objects.bulk_create(
-        # In one order everywhere, so that two writers wait for each other instead of deadlocking.
         sorted(voices, key=lambda voice: voice.public_id),
         update_conflicts=True,
         unique_fields=["public_id"],
@@ -82,11 +84,14 @@ def _write(voices: list[Voice]) -> None:
     )
 
 
-def unseen_ids(*, run: SyncRun, limit: int) -> list[str]:
-    """Return mirrored voices that no page of a run showed, those that were there when it began."""
+def unseen_voices(*, run: SyncRun, after: int, limit: int) -> list[tuple[int, str]]:
+    """Return key and id of mirrored voices that no page of a run showed, behind a key.
+
+    Only those that were there when it began.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(UNSEEN, [run.pk, run.started_at, limit])
-        return [public_id for (public_id,) in cursor.fetchall()]
+        cursor.execute(UNSEEN, [run.pk, run.started_at, after, limit])
+        return cursor.fetchall()
 
 
 UNSEEN = """
@@ -95,8 +100,9 @@ WITH seen AS MATERIALIZED (
     FROM community_syncpage AS page JOIN community_syncquery AS query ON query.id = page.query_id
     WHERE query.run_id = %s
 )
-SELECT voice.public_id FROM voices_voice AS voice
+SELECT voice.id, voice.public_id FROM voices_voice AS voice
 LEFT JOIN seen ON seen.public_id = voice.public_id
-WHERE voice.kind = 'mirrored' AND voice.retired_at IS NULL AND voice.updated_at < %s AND seen.public_id IS
-NULL ORDER BY voice.id LIMIT %s
+WHERE voice.kind = 'mirrored' AND voice.retired_at IS NULL AND voice.updated_at < %s AND seen.public_id IS NULL
+    AND voice.id > %s
+ORDER BY voice.id LIMIT %s
 """

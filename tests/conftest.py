@@ -9,6 +9,9 @@ import psycopg
 import pytest
 from django.conf import settings as project_settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connections
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
 from psycopg import sql
 
 from accounts.models import User
@@ -84,6 +87,21 @@ def _own_media(settings, media_dir: Path) -> None:
 @pytest.fixture
 def stage(transactional_db) -> None:
     """A database that other threads and processes see."""
+
+
+@pytest.fixture
+def work(stage):
+    """Do the background work that is due, as the worker does."""
+
+    def run() -> None:
+        connector: Any = app.connector
+        with app.replace_connector(connector.get_worker_connector()) as worker:
+            worker.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
+
+    yield run
+    # The table of jobs is not emptied between tests: what is left must not keep the next one from planning the same.
+    ProcrastinateJob.objects.filter(status="todo").update(status="failed")
+    connections.close_all()
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ REMEDIES = {
     UpstreamAlarm.Kind.UNAUTHORIZED: _("Vérifiez FISH_API_KEY et FISH_BASE_URL."),
     UpstreamAlarm.Kind.OUT_OF_CREDIT: _("Rechargez le portefeuille API chez Fish Audio."),
     UpstreamAlarm.Kind.CONCURRENCY: _("Vérifiez FISH_CONCURRENCY et la limite du compte Fish Audio."),
+    UpstreamAlarm.Kind.ERASURE: _("Regardez les tâches voices.tasks.erase_clone et le stockage."),
+    UpstreamAlarm.Kind.MIRROR: _("Elle reprend d’elle-même la nuit, et par manage.py sync_community."),
 }
 
 

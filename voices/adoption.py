@@ -26,8 +26,9 @@ LOOK_UP_SECONDS = 10.0
 def adopt_voice(*, user_id: int, fish_audio_id: str) -> Voice:
     """Return the voice as one of the account's own; twice is not an error.
 
-    Raises VoiceNotFound when Fish Audio does not know it, does not give it to us, or when it is another
-    account's; Conflict when it is not ready or at the quota; EngineUnavailable; InvalidRequest.
+    Raises VoiceNotFound when Fish Audio does not know it, does not give it to us, when a moderator hid it, or
+    when it is another account's; Conflict when it is not ready or at the quota; EngineUnavailable; EngineBusy;
+    InvalidRequest.
     """
     if not fish.is_model_id(fish_audio_id):
         detail = _("Un identifiant Fish Audio a 32 chiffres hexadécimaux minuscules.")
@@ -43,17 +44,19 @@ def _look_up(user_id: int, fish_audio_id: str) -> fish.FishModel:
         detail = _("L’adoption demande Fish Audio, qui n’est pas configuré sur ce serveur.")
         raise EngineUnavailable(detail)
     try:
-        with fish.FishClient(account=str(user_id), timeout_s=LOOK_UP_SECONDS) as client:
+        with fish.FishClient(account=str(user_id), timeout_s=LOOK_UP_SECONDS, attempts=1) as client:
             return client.get_model(fish_audio_id)
     except (fish.FishNotFound, fish.FishForbidden):
         raise VoiceNotFound() from None
     except fish.FishError as error:
         alarms.raise_alarm(error=error)
-        raise EngineUnavailable() from error
+        raise fish.refusal(error) from error
 
 
 @transaction.atomic
 def _take_in(user_id: int, model: fish.FishModel) -> Voice:
+    if Voice.objects.of_fish([model.id]).filter(is_hidden=True).exists():
+        raise VoiceNotFound()
     if (held := _held(model.id)) is not None:
         # A deleted clone that is not erased upstream yet is nobody's to take.
         if held.owner_id != user_id or held.deleted_at:

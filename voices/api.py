@@ -17,6 +17,7 @@ from fr02.json_body import StrictJSONParser, StrictSerializer, TextField
 from voices.adoption import adopt_voice
 from voices.blending import DEFAULT_LANGUAGE, MAX_PARTS, MAX_WEIGHT, SPEECH_OF, Part, create_blend
 from voices.cloning import CloneOrder, check_available, clone_voice
+from voices.consent import ConsentGiven
 from voices.editing import clean_fields, delete_voice, update_voice
 from voices.models import Voice
 from voices.services import ensure_starter_voice
@@ -107,6 +108,10 @@ class ChangesSerializer(StrictSerializer):
     description = TextField(max_length=5_000, required=False, allow_blank=True)
     tags = serializers.ListField(child=TextField(max_length=64), required=False)
     visibility = serializers.ChoiceField(choices=OWNERS_VISIBILITIES, required=False)
+    consent = serializers.BooleanField(
+        required=False,
+        help_text=gettext_lazy("Requis pour partager un clone\u00a0: la personne qui parle le permet."),
+    )
 
 
 @extend_schema_field({"type": "string", "pattern": "^[0-9a-f]{32}$"})
@@ -155,7 +160,9 @@ class VoiceDetail(APIView):
         """Change le titre, la description, les étiquettes ou la visibilité d’une de vos voix."""
         given = ChangesSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        voice = update_voice(user_id=account_of(request), voice_id=voice_id, changes=given.validated_data)
+        changes = dict(given.validated_data)
+        consent = ConsentGiven(changes.pop("consent", False), client_ip(request))
+        voice = update_voice(user_id=account_of(request), voice_id=voice_id, changes=changes, consent=consent)
         return Response(VoiceSerializer(voice).data)
 
     @extend_schema(operation_id="voices_delete", responses={204: None})

@@ -1,9 +1,11 @@
 """Decode strangers' recordings, in a process of its own that can do nothing else.
 
-`python -I voices/decoder.py '<job>'`, job: `{"files": [[source, demuxer, target], …], "max_s": 377}`. Each source is
+`python -I voices/decoder.py '<job>'`, job: `{"files": [[source, demuxer, target], …], "max_s": 377,
+"total_s": 600}`. Each source is
 decoded with the demuxer named, and written anew as 16-bit mono FLAC at 44.1 kHz: nothing of the sender's
 bytes survives, neither tags nor pictures nor a second format in the same file. Prints one JSON object a file, in
-order: `{"duration_ms", "peak_db", "rms_db"}` or `{"refusal"}`: not_decodable|too_long.
+order: `{"duration_ms", "peak_db", "rms_db"}` or `{"refusal"}`: not_decodable|too_long|too_long_together. After what is
+too long, by itself (`max_s`) or with those before it (`total_s`), nothing more is decoded.
 
 It imports nothing of FR02. Memory, processor time and file size are limited; once all files are open no other can be
 opened, and no socket either: a playlist, an MP4 reference or a faulty parser has nowhere to go.
@@ -48,8 +50,15 @@ def main() -> None:
             for source, demuxer, target in job["files"]
         ]
         limit(len(opened))
+        left_s = job["total_s"]
         for source, demuxer, target in opened:
-            print(json.dumps(convert(source, demuxer, target, job["max_s"])), flush=True)
+            found = convert(source, demuxer, target, min(job["max_s"], left_s))
+            if found.get("refusal") == "too_long" and left_s < job["max_s"]:
+                found = {"refusal": "too_long_together"}
+            print(json.dumps(found), flush=True)
+            if found.get("refusal", "").startswith("too_long"):
+                return
+            left_s -= found.get("duration_ms", 0) / 1000
 
 
 def warm_up() -> None:

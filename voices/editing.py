@@ -8,10 +8,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from procrastinate.contrib.django import app
 
 from accounts.models import User
 from fr02.errors import Conflict, Forbidden, InvalidRequest, VoiceNotFound
+from voices.consent import NO_CONSENT, ConsentGiven, check_publication_consent
+from voices.jobs import defer_once
 from voices.mirror import clean_text
 from voices.models import Voice
 from voices.words import search_text
@@ -47,16 +48,20 @@ def clean_fields(
 
 
 @transaction.atomic
-def update_voice(*, user_id: int, voice_id: str, changes: Mapping[str, Any]) -> Voice:
+def update_voice(
+    *, user_id: int, voice_id: str, changes: Mapping[str, Any], consent: ConsentGiven = NO_CONSENT
+) -> Voice:
     """Change title, description, tags or visibility of an own voice; what is not given stays.
 
-    A clone is renamed upstream too, in the background. Raises VoiceNotFound, InvalidRequest, Conflict for an
-    adopted or starter voice that is to be shared, Forbidden for one that a moderator hid.
+    A clone is renamed upstream too, in the background; to share it takes the consent of whoever speaks. Raises
+    VoiceNotFound, InvalidRequest, Conflict for an adopted or starter voice that is to be shared, Forbidden for one
+    that a moderator hid.
     """
     values = _cleaned(changes)
     voice = lock_own_voice(user_id=user_id, voice_id=voice_id)
     if values.get("visibility", Voice.Visibility.PRIVATE) != Voice.Visibility.PRIVATE:
         check_shareable(voice)
+        check_publication_consent(voice, user_id=user_id, given=consent)
     for name, value in values.items():
         setattr(voice, name, value)
     voice.updated_at = timezone.now()
@@ -65,7 +70,7 @@ def update_voice(*, user_id: int, voice_id: str, changes: Mapping[str, Any]) -> 
     )
     voice.save(update_fields=[*values, "search_text", "updated_at"])
     if voice.kind == Voice.Kind.CLONE and voice.reference and set(values) - {"visibility"}:
-        app.configure_task("voices.tasks.describe_clone").defer(voice_key=voice.pk)
+        defer_once("describe_clone", voice_key=voice.pk)
     return voice
 
 
@@ -83,7 +88,7 @@ def mark_deleted(voice: Voice) -> None:
         deleted_at=now, updated_at=now, visibility=Voice.Visibility.PRIVATE
     )
     if voice.kind == Voice.Kind.CLONE:
-        app.configure_task("voices.tasks.erase_clone").defer(voice_key=voice.pk)
+        defer_once("erase_clone", voice_key=voice.pk)
 
 
 def lock_own_voice(*, user_id: int, voice_id: str) -> Voice:

@@ -15,12 +15,14 @@ from typing import Any, Self
 import httpx
 from django.conf import settings
 
+from fr02.errors import EngineBusy, EngineUnavailable
 from voices import limiter
 from voices.fish_errors import (
     FishConcurrency,
     FishError,
     FishForbidden,
     FishInvalid,
+    FishNotConnected,
     FishNotFound,
     FishOutOfCredit,
     FishUnauthorized,
@@ -36,6 +38,7 @@ __all__ = [
     "FishForbidden",
     "FishInvalid",
     "FishModel",
+    "FishNotConnected",
     "FishNotFound",
     "FishOutOfCredit",
     "FishPage",
@@ -48,6 +51,7 @@ __all__ = [
     "is_configured",
     "is_model_id",
     "parse_model",
+    "refusal",
 ]
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
@@ -73,10 +77,10 @@ def is_configured() -> bool:
 class FishClient:
     """Talk to the management interface, from synchronous code, over one pool of connections.
 
-    Every call raises a FishError. Reads are repeated twice on overload and lost connections, waiting as long
-    as the service asks for (10 s at most); writes only when the connection could not be made. With `account`,
-    each request holds one of the platform's upstream slots under that name (voices.limiter) and raises
-    FishConcurrency when none is free. Use it as a context manager, or close it.
+    Every call raises a FishError. Reads are made up to `attempts` times on overload and lost connections, waiting as
+    long as the service asks for (10 s at most): 1 where a customer waits. Writes are repeated only when the connection
+    could not be made. Each request holds one of the platform's upstream slots under the name of `account`
+    (voices.limiter) and raises FishConcurrency when none is free. Use it as a context manager, or close it.
     """
 
     def __init__(
@@ -84,16 +88,17 @@ class FishClient:
         *,
         api_key: str | None = None,
         base_url: str | None = None,
-        account: str = "",
+        account: str = limiter.PLATFORM,
         timeout_s: float | None = None,
+        attempts: int = ATTEMPTS,
     ):
         self.account = account
+        self.attempts = attempts
+        self.timeout_s = timeout_s or settings.FISH_MANAGEMENT_SECONDS
         self._http = httpx.Client(
             base_url=base_url or settings.FISH_BASE_URL,
             headers=headers(settings.FISH_API_KEY if api_key is None else api_key),
-            timeout=httpx.Timeout(
-                timeout_s or settings.FISH_MANAGEMENT_SECONDS, connect=settings.FISH_CONNECT_SECONDS
-            ),
+            timeout=httpx.Timeout(self.timeout_s, connect=settings.FISH_CONNECT_SECONDS),
             follow_redirects=False,
         )
 
@@ -198,36 +203,39 @@ class FishClient:
         return credit
 
     def _request(self, method: str, path: str, **arguments: Any) -> bytes:
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self.attempts + 1):
             try:
                 return self._request_once(method, path, arguments)
             except FishError as error:
-                if attempt == ATTEMPTS or not _is_worth_repeating(method, error):
+                if attempt == self.attempts or not _is_worth_repeating(method, error):
                     raise
                 time.sleep(min(MAX_PAUSE_S, error.retry_after_s or 0.25 * 2**attempt))
         raise AssertionError("unreachable")
 
     def _request_once(self, method: str, path: str, arguments: dict[str, Any]) -> bytes:
-        slot = limiter.acquire(account=self.account) if self.account else None
-        if self.account and slot is None:
+        # httpx limits each wait; one for the sending and one for the answer is as long as it takes.
+        lease_s = settings.FISH_CONNECT_SECONDS + 2 * self.timeout_s
+        slot = limiter.acquire(account=self.account, lease_s=lease_s)
+        if slot is None:
             raise FishConcurrency("every upstream slot of the platform is taken", retry_after_s=1.0)
         try:
             with self._http.stream(method, path, **arguments) as response:
-                body = _bounded_body(response)
+                body = _bounded_body(response, time.monotonic() + self.timeout_s)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise _NotConnected(f"no connection: {error}") from error
+            raise FishNotConnected(f"no connection: {error}") from error
         except httpx.HTTPError as error:
             raise FishUnavailable(f"{type(error).__name__}: {error}") from error
         finally:
-            if slot is not None:
-                limiter.release(slot=slot)
+            limiter.release(slot=slot)
         if response.is_success:
             return body
         raise error_from(response.status_code, response.headers, body)
 
 
-class _NotConnected(FishUnavailable):
-    """Nothing was sent: even a write may be repeated."""
+def refusal(error: FishError) -> EngineBusy | EngineUnavailable:
+    """Return what a customer is told who waits for Fish Audio: busy when our own slots are taken."""
+    is_ours = isinstance(error, FishConcurrency) and not error.status
+    return EngineBusy(retry_after_s=error.retry_after_s) if is_ours else EngineUnavailable()
 
 
 def headers(api_key: str) -> dict[str, str]:
@@ -244,7 +252,7 @@ def _model_or_error(body: bytes) -> FishModel:
 
 
 def _is_worth_repeating(method: str, error: FishError) -> bool:
-    if isinstance(error, _NotConnected):
+    if isinstance(error, FishNotConnected):
         return True
     if method != "GET":
         return False
@@ -252,10 +260,12 @@ def _is_worth_repeating(method: str, error: FishError) -> bool:
     return is_lost or error.status in RETRIED_STATUSES
 
 
-def _bounded_body(response: httpx.Response) -> bytes:
+def _bounded_body(response: httpx.Response, until: float) -> bytes:
     body = bytearray()
     for part in response.iter_raw():
         body += part
+        if time.monotonic() > until:
+            raise FishUnavailable("the answer trickles in", status=response.status_code)
         if len(body) > MAX_ANSWER_BYTES:
             raise FishUnavailable(
                 f"the answer is longer than {MAX_ANSWER_BYTES} bytes", status=response.status_code

@@ -47,6 +47,10 @@ class FishUnavailable(FishError):
     """The service is overloaded, unreachable, too slow, or answers what it should not."""
 
 
+class FishNotConnected(FishUnavailable):
+    """Nothing was sent: even a write may be repeated."""
+
+
 def error_from(status: int, answer_headers: httpx.Headers, body: bytes) -> FishError:
     """Return the error that an answer stands for: an object with `message`, an array (422) or plain text."""
     message = _message(body) or f"status {status}"

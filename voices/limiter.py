@@ -12,6 +12,7 @@ there is no slot, the answer is no, at once. Fairness, for a limit L and n accou
 So a lone customer may use everything, and one who asks too late has the next slot that falls free.
 """
 
+import logging
 import uuid
 from collections import Counter
 from datetime import datetime, timedelta
@@ -22,6 +23,10 @@ from django.utils import timezone
 
 from voices.models import UpstreamDemand, UpstreamSlot
 
+logger = logging.getLogger(__name__)
+
+# Whose slots the platform's own requests hold.
+PLATFORM = "fr02"
 LEASE_S = 30.0
 HEARTBEAT_S = 10.0
 REFUSED_WITHIN_S = 10.0
@@ -30,8 +35,11 @@ RETRY_AFTER_S = 1.0
 _LOCK = 0x46495348  # "FISH": serialises the few milliseconds in which slots are counted and taken
 
 
-def acquire(*, account: str) -> uuid.UUID | None:
-    """Take a slot for the account and return its id, or None when there is none for it now."""
+def acquire(*, account: str, lease_s: float = LEASE_S) -> uuid.UUID | None:
+    """Take a slot for the account and return its id, or None when there is none for it now.
+
+    Who does not `extend` it asks for as long a lease as the work can take.
+    """
     now = timezone.now()
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -53,7 +61,7 @@ def acquire(*, account: str) -> uuid.UUID | None:
         _note_demand(account, now, is_granted=is_granted)
         if not is_granted:
             return None
-        slot = UpstreamSlot(account=account, acquired_at=now, expires_at=now + timedelta(seconds=LEASE_S))
+        slot = UpstreamSlot(account=account, acquired_at=now, expires_at=now + timedelta(seconds=lease_s))
         slot.save(force_insert=True)
         return slot.pk
 
@@ -73,10 +81,14 @@ def is_fair(*, account: str, held: Counter[str], refused: set[str], about: set[s
     return free > kept
 
 
-def extend(*, slots: list[uuid.UUID]) -> None:
-    """Tell that the work in these slots goes on."""
+def extend(*, slots: list[uuid.UUID]) -> int:
+    """Tell that the work in these slots goes on. Returns how many of them are still held."""
     expires_at = timezone.now() + timedelta(seconds=LEASE_S)
-    UpstreamSlot.objects.filter(pk__in=slots).update(expires_at=expires_at)
+    count = UpstreamSlot.objects.filter(pk__in=slots).update(expires_at=expires_at)
+    if count < len(slots):
+        # Given back in this moment; else this process slept through its leases and is over its share.
+        logger.warning("%d of %d upstream slots are no longer held", len(slots) - count, len(slots))
+    return count
 
 
 def release(*, slot: uuid.UUID) -> None:

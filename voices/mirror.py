@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -115,11 +116,17 @@ def mirrored_voice(model: FishModel) -> Voice:
     )
 
 
+def can_return() -> Q:
+    """Return what must hold of a voice that the mirror retired, and no person."""
+    return Q(kind=Voice.Kind.MIRRORED, retired_at__isnull=False, is_hidden=False, deleted_at=None)
+
+
 @transaction.atomic
 def store_mirrored_voice(*, model: FishModel) -> Voice | None:
     """Keep a voice that was looked up by its id; None when the community may not speak with it.
 
-    A row that came meanwhile, by a sync or another look-up, stays as it is.
+    A row that came meanwhile, by a sync or another look-up, stays as it is; one that was retired is shown again, and
+    brought up to date by the next sync.
     """
     if (
         model.is_taken_down
@@ -128,6 +135,9 @@ def store_mirrored_voice(*, model: FishModel) -> Voice | None:
     ):
         return None
     Voice.objects.bulk_create([mirrored_voice(model)], ignore_conflicts=True)
+    Voice.objects.filter(can_return(), public_id=model.id).update(
+        retired_at=None, visibility=model.visibility, source_digest=None, updated_at=timezone.now()
+    )
     return Voice.objects.get(public_id=model.id)
 
 

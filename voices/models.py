@@ -1,6 +1,7 @@
 """Every voice that FR02 can speak with, in one table."""
 
 import uuid
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -38,10 +39,19 @@ class VoiceQuerySet(models.QuerySet["Voice"]):
         return [found[key] for key in keys if key in found]
 
     def audible_for(self, user_id: int) -> "VoiceQuerySet":
-        """Keep what the account may speak with: its own voices, and what is public or unlisted."""
+        """Keep what the account may speak with: its own voices, and what is public or unlisted.
+
+        A moderator's decision does not silence an account's own work; a voice that it adopted is another's.
+        """
+        own = Q(owner_id=user_id) & ~Q(kind=Voice.Kind.ADOPTED, is_hidden=True)
         return self.filter(deleted_at=None).filter(
-            Q(owner_id=user_id) | Q(is_hidden=False) & ~Q(visibility=Voice.Visibility.PRIVATE)
+            own | Q(is_hidden=False) & ~Q(visibility=Voice.Visibility.PRIVATE)
         )
+
+    def of_fish(self, fish_ids: Iterable[str]) -> "VoiceQuerySet":
+        """Keep every entry, whoever's, of these voices of Fish Audio."""
+        entries = self.filter(engine=Voice.Engine.FISH, reference__has_key="id")
+        return entries.annotate(fish_id=KT("reference__id")).filter(fish_id__in=list(fish_ids))
 
 
 class Voice(models.Model):
@@ -75,6 +85,8 @@ class Voice(models.Model):
         UNLISTED = "unlist", _("non listée")
         PUBLIC = "public", _("publique")
 
+    UNFINISHED = (State.CREATED, State.TRAINING)
+
     id = models.BigAutoField(primary_key=True)
     public_id = models.CharField(_("identifiant"), max_length=32, unique=True, default=new_voice_id)
     engine = models.CharField(_("moteur"), max_length=16, choices=Engine)
@@ -89,6 +101,8 @@ class Voice(models.Model):
         verbose_name=_("propriétaire"),
     )
     state = models.CharField(_("état"), max_length=16, choices=State, default=State.TRAINED)
+    # When Fish Audio was asked for this clone, then when it took it over.
+    step_at = models.DateTimeField(null=True, editable=False)
     failure = models.CharField(_("raison de l’échec"), max_length=500, blank=True)
     visibility = models.CharField(
         _("visibilité"), max_length=16, choices=Visibility, default=Visibility.PRIVATE
@@ -180,7 +194,7 @@ class Consent(models.Model):
 
 
 class Recording(models.Model):
-    """One recording of which a clone is made; the file goes once the engine has taken it over."""
+    """One recording of which a clone is made; it goes, with its file, once the engine has taken it over."""
 
     voice = models.ForeignKey(Voice, models.CASCADE, related_name="recordings")
     name = models.CharField(max_length=200)
@@ -233,6 +247,8 @@ class UpstreamAlarm(models.Model):
         UNAUTHORIZED = "unauthorized", _("clé Fish Audio refusée")
         OUT_OF_CREDIT = "out_of_credit", _("crédit Fish Audio épuisé")
         CONCURRENCY = "concurrency", _("limite de simultanéité Fish Audio dépassée")
+        ERASURE = "erasure", _("effacement de clones en retard")
+        MIRROR = "mirror", _("copie du catalogue Fish Audio interrompue")
 
     kind = models.CharField(_("genre"), max_length=16, choices=Kind)
     detail = models.CharField(_("détail"), max_length=500)

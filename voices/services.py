@@ -7,13 +7,14 @@ import threading
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from fr02.errors import Conflict, EngineBusy, EngineUnavailable, VoiceNotFound
-from voices import fish
+from fr02.errors import Conflict, EngineBusy, VoiceNotFound
+from voices import alarms, fish
 from voices.builtin import DEFAULT_STYLE, builtin_id, sync_builtin_voices
 from voices.editing import mark_deleted
-from voices.mirror import store_mirrored_voice
+from voices.mirror import can_return, store_mirrored_voice
 from voices.models import Voice
 from voices.words import search_text
 
@@ -37,10 +38,9 @@ def resolve_voice(*, user_id: int, voice_id: str | None) -> Voice:
         return default_voice()
     if not PUBLIC_ID.fullmatch(voice_id):
         raise VoiceNotFound()
-    voice = Voice.objects.audible_for(user_id).filter(public_id=voice_id).first() or look_up_voice(
-        voice_id=voice_id
-    )
-    if voice is None or (voice.retired_at and voice.owner_id != user_id):
+    audible = Voice.objects.audible_for(user_id).filter(Q(owner_id=user_id) | Q(retired_at=None))
+    voice = audible.filter(public_id=voice_id).first() or look_up_voice(voice_id=voice_id)
+    if voice is None:
         raise VoiceNotFound()
     if voice.state == Voice.State.FAILED:
         raise Conflict(_("La préparation de cette voix a échoué. Supprimez-la et recommencez."))
@@ -60,22 +60,25 @@ def find_public_voice(*, voice_id: str) -> Voice | None:
 def look_up_voice(*, voice_id: str) -> Voice | None:
     """Ask Fish Audio for a voice that has no row here, and keep it. None when it does not know it either.
 
-    A voice with a row is never looked up: it is private, hidden, retired or deleted for a reason. Unknown
-    ids are remembered for five minutes. Raises EngineUnavailable and EngineBusy.
+    A voice with a row is never looked up: it is private, hidden or deleted for a reason. Only the mirror may have
+    retired it by mistake; it comes back. Unknown ids are remembered for five minutes. Raises EngineUnavailable
+    and EngineBusy.
     """
     unknown = f"fish-unknown:{voice_id}"
-    if not fish.is_configured() or cache.get(unknown) or Voice.objects.filter(public_id=voice_id).exists():
+    known = Voice.objects.exclude(can_return()).filter(public_id=voice_id)
+    if not fish.is_configured() or cache.get(unknown) or known.exists():
         return None
     if not _look_ups.acquire(blocking=False):
         raise EngineBusy(retry_after_s=1)
     try:
-        with fish.FishClient(timeout_s=LOOK_UP_SECONDS) as client:
+        with fish.FishClient(timeout_s=LOOK_UP_SECONDS, attempts=1) as client:
             model = client.get_model(voice_id)
     except (fish.FishNotFound, fish.FishForbidden):
         model = None
     except fish.FishError as error:
+        alarms.raise_alarm(error=error)
         logger.warning("A voice could not be looked up: %s (status %s)", type(error).__name__, error.status)
-        raise EngineUnavailable() from error
+        raise fish.refusal(error) from error
     finally:
         _look_ups.release()
     voice = store_mirrored_voice(model=model) if model else None

@@ -3,11 +3,13 @@
 from procrastinate import RetryStrategy
 from procrastinate.contrib.django import app
 
-from voices import cloning
+from fr02.media import STORAGE_ERRORS
+from voices import cloning, erasing
 from voices.fish import FishError
+from voices.jobs import defer_once
 
 # 4 s, 16 s, 64 s … 18 h: an outage of a day is outlived.
-PATIENT = RetryStrategy(max_attempts=9, exponential_wait=4, retry_exceptions={FishError})
+PATIENT = RetryStrategy(max_attempts=9, exponential_wait=4, retry_exceptions={FishError, *STORAGE_ERRORS})
 
 
 @app.task(queue="voices")
@@ -15,13 +17,13 @@ def advance_clone(voice_key: int) -> None:
     """Do one step of a clone and plan the next."""
     delay_s = cloning.advance_clone(voice_key=voice_key)
     if delay_s is not None:
-        advance_clone.configure(schedule_in={"seconds": round(delay_s)}).defer(voice_key=voice_key)
+        defer_once("advance_clone", voice_key=voice_key, delay_s=delay_s)
 
 
 @app.task(queue="voices", retry=PATIENT)
 def erase_clone(voice_key: int) -> None:
-    """Delete upstream what a deleted or failed clone left there."""
-    cloning.erase_clone(voice_key=voice_key)
+    """Erase what a clone no longer needs, upstream and here."""
+    erasing.erase_clone(voice_key=voice_key)
 
 
 @app.task(queue="voices", retry=PATIENT)
@@ -35,3 +37,4 @@ def describe_clone(voice_key: int) -> None:
 def take_up_lost_clones(timestamp: int) -> None:
     """Go on with what was lost with its worker, every five minutes."""
     cloning.take_up_lost_clones()
+    erasing.take_up_erasures()

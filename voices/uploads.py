@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 from django.utils.translation import gettext as _
 
-from fr02.errors import EngineBusy, FileTooLarge, InvalidRequest
+from fr02.errors import EngineBusy, FileTooLarge, InvalidRequest, RateLimited
+from fr02.quota import Quota
 from voices.mirror import clean_text
 
 MAX_RECORDINGS = 20
@@ -29,10 +32,12 @@ FORM_BYTES = 512 * 1024  # what a form weighs besides its files
 MAX_CLEAN_BYTES = 48 * 1024 * 1024  # Fish Audio refuses bodies of more than 50 MiB
 DECODER = Path(__file__).with_name("decoder.py")
 DECODER_SECONDS, DECODER_SECONDS_PER_FILE = 10.0, 3.0
-WAIT_SECONDS = 20.0
 HEAD_BYTES = 16
+CHECKS_PER_MINUTE = 10
 # Decoding takes a core for seconds: the others of a machine belong to speech.
 _decoders = threading.BoundedSemaphore(2)
+_busy_accounts: set[int] = set()
+_busy_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -46,11 +51,30 @@ class CleanRecording:
 
 
 @contextmanager
+def only_check(user_id: int) -> Iterator[None]:
+    """Let an account have one upload checked at a time, and so many a minute, in each process.
+
+    Raises RateLimited.
+    """
+    with _busy_lock:
+        if user_id in _busy_accounts:
+            detail = _("Vos enregistrements précédents sont encore en cours de vérification.")
+            raise RateLimited(detail, retry_after_s=5)
+        _busy_accounts.add(user_id)
+    try:
+        _count_check(user_id)
+        yield
+    finally:
+        _busy_accounts.discard(user_id)
+
+
+@contextmanager
 def clean_recordings(
     files: Sequence[UploadedFile], texts: Sequence[str] = ()
 ) -> Iterator[list[CleanRecording]]:
     """Give the cleaned recordings, until the block ends. `texts` are the words of each, in the same order.
 
+    Decoding takes seconds: outside a transaction, the connection to the database goes back to the pool first.
     Raises InvalidRequest with one pointer per bad file and `reason`, a stable word: missing, too_many,
     unknown_format, not_decodable, too_short, too_long or too_quiet; FileTooLarge; EngineBusy.
     """
@@ -65,9 +89,11 @@ def clean_recordings(
             (_on_disk(file, Path(folder) / f"{index}.source"), demuxer, target)
             for index, (file, demuxer, target) in enumerate(zip(files, demuxers, targets, strict=True))
         ]
+        if not connection.in_atomic_block:
+            connection.close()
         measured = _decode(jobs)
         _refuse([(index, reason) for index, item in enumerate(measured) if (reason := _fault(item))], files)
-        _check_total([item["duration_ms"] for item in measured], targets)
+        _check_total(measured, targets)
         words = [*texts, *[""] * (len(files) - len(texts))]
         yield [
             CleanRecording(
@@ -123,6 +149,19 @@ def _check_count(files: Sequence[UploadedFile], texts: Sequence[str]) -> None:
         raise _refusal("too_many", [("/texts", _("Il y a plus de textes que d’enregistrements."))])
 
 
+def _count_check(user_id: int) -> None:
+    key = f"recordings-checked:{user_id}"
+    cache.add(key, 0, 60)
+    try:
+        count = cache.incr(key)
+    except ValueError:  # the minute ended between the two lines
+        return
+    if count > CHECKS_PER_MINUTE:
+        detail = _("Au plus {count} envois d’enregistrements par minute.").format(count=CHECKS_PER_MINUTE)
+        quota = Quota("recordings", CHECKS_PER_MINUTE, 0, 60, 60)
+        raise RateLimited(detail, retry_after_s=60, quota=quota)
+
+
 def _head(file: UploadedFile) -> bytes:
     file.seek(0)
     head = file.read(HEAD_BYTES)
@@ -141,12 +180,13 @@ def _on_disk(file: UploadedFile, path: Path) -> Path:
 
 
 def _decode(jobs: Sequence[tuple[Path, str, Path]]) -> list[dict[str, Any]]:
-    """Run the limited process and return what it found, one item a file."""
+    """Run the limited process and return what it found, one item a file; what is too long is the last."""
     order = {
         "files": [[str(source), demuxer, str(target)] for source, demuxer, target in jobs],
         "max_s": MAX_RECORDING_S,
+        "total_s": settings.CLONE_MAX_SECONDS,
     }
-    if not _decoders.acquire(timeout=WAIT_SECONDS):
+    if not _decoders.acquire(blocking=False):
         raise EngineBusy(_("Trop d’enregistrements sont vérifiés en ce moment. Réessayez."), retry_after_s=10)
     try:
         done = subprocess.run(
@@ -163,11 +203,15 @@ def _decode(jobs: Sequence[tuple[Path, str, Path]]) -> list[dict[str, Any]]:
     finally:
         _decoders.release()
     found = [json.loads(line) for line in output.splitlines()]
+    if found and found[-1].get("refusal") in ("too_long", "too_long_together"):
+        return found
     # A file that ends the process has no line, nor have those after it.
     return [*found, *[{"refusal": "not_decodable"}] * (len(jobs) - len(found))]
 
 
 def _fault(item: dict[str, Any]) -> str:
+    if item.get("refusal") == "too_long_together":
+        return ""  # the fault of all of them (_check_total)
     if "refusal" in item:
         return item["refusal"]
     if item["duration_ms"] < MIN_RECORDING_S * 1000:
@@ -178,16 +222,16 @@ def _fault(item: dict[str, Any]) -> str:
     return "too_quiet" if is_quiet else ""
 
 
-def _check_total(durations_ms: list[int], targets: Sequence[Path]) -> None:
-    seconds = sum(durations_ms) / 1000
+def _check_total(measured: list[dict[str, Any]], targets: Sequence[Path]) -> None:
+    if "refusal" in measured[-1]:
+        detail = _("Il faut au plus {most} secondes de voix en tout.")
+        detail = detail.format(most=round(settings.CLONE_MAX_SECONDS))
+        raise _refusal("too_long", [("/voices", detail)])
+    seconds = sum(item["duration_ms"] for item in measured) / 1000
     if seconds < settings.CLONE_MIN_SECONDS:
         detail = _("Il faut au moins {least} secondes de voix en tout\u202f; il y en a {count}.")
         detail = detail.format(least=round(settings.CLONE_MIN_SECONDS), count=round(seconds))
         raise _refusal("too_short", [("/voices", detail)])
-    if seconds > settings.CLONE_MAX_SECONDS:
-        detail = _("Il faut au plus {most} secondes de voix en tout\u202f; il y en a {count}.")
-        detail = detail.format(most=round(settings.CLONE_MAX_SECONDS), count=round(seconds))
-        raise _refusal("too_long", [("/voices", detail)])
     if sum(target.stat().st_size for target in targets) > MAX_CLEAN_BYTES:
         raise _refusal(
             "too_long", [("/voices", _("Les enregistrements sont trop volumineux une fois décodés."))]

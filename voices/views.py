@@ -17,7 +17,7 @@ from fr02.errors import Fr02Error, VoiceNotFound
 from voices import fish
 from voices.adoption import adopt_voice
 from voices.blending import blendable, create_blend
-from voices.cloning import UNFINISHED, CloneOrder, check_available, clone_voice, consent_statement
+from voices.cloning import CloneOrder, check_available, clone_voice, consent_statement
 from voices.editing import SHAREABLE, delete_voice, update_voice
 from voices.forms import SENTENCES, BlendForm, CloneForm, DescribedForm
 from voices.models import Voice
@@ -150,7 +150,7 @@ def _show(request: HttpRequest, status: int = 200, **extra: Any) -> HttpResponse
 
 
 def _card_context() -> dict[str, Any]:
-    return {"unfinished": UNFINISHED, "shareable": SHAREABLE}
+    return {"unfinished": Voice.UNFINISHED, "shareable": SHAREABLE}
 
 
 def _blendable(request: HttpRequest) -> list[Voice]:

@@ -32,17 +32,27 @@ class Outcome:
 
 
 def sync_with_kills(
-    *, size: int, kills: int, longest: int = 20, seed: int = 5, within_s: float = 240
+    *,
+    size: int,
+    kills: int,
+    longest: int = 20,
+    kills_by_id: int = 0,
+    seed: int = 5,
+    within_s: float = 240,
 ) -> Outcome:
-    """Kill the command `kills` times, each after 3 to `longest` requests, then let it end well."""
+    """Kill the command `kills` times, each after 3 to `longest` requests, then let it end well.
+
+    `kills_by_id` more times it is killed after as many requests for voices by their id, which come last.
+    """
     dice, started = random.Random(seed), time.monotonic()
     done_again: list[tuple[str, ...]] = []
     with running_stand_in(catalogue_size=size) as fish:
-        for _kill in range(kills):
+        for kill in range(kills + kills_by_id):
+            count = _asked if kill < kills else _asked_by_id
             noted, before = _noted_pages(), _listed(fish)
             process = _start(fish)
-            enough = len(fish.asked("model")) + dice.randint(3, longest)
-            while len(fish.asked("model")) < enough:
+            enough = count(fish) + dice.randint(3, longest)
+            while count(fish) < enough:
                 assert process.poll() is None, "the run ended before it could be killed"
                 assert time.monotonic() - started < within_s
                 time.sleep(0.002)
@@ -55,6 +65,14 @@ def sync_with_kills(
         asked = Counter(f"{item['path']} {sorted(item['query'])}" for item in fish.asked("model"))
         fish_ids = set(fish.app.models.catalogue.entries)
         return Outcome(asked, fish_ids, time.monotonic() - started, done_again)
+
+
+def _asked(fish: StandIn) -> int:
+    return len(fish.asked("model"))
+
+
+def _asked_by_id(fish: StandIn) -> int:
+    return _asked(fish) - _listed(fish)
 
 
 def _listed(fish: StandIn) -> int:
@@ -89,5 +107,7 @@ def _start(fish: StandIn) -> "subprocess.Popen[bytes]":
         "FISH_API_KEY": "clef",
         "FISH_BASE_URL": fish.base_url,
         "COMMUNITY_SYNC_PER_SECOND": "0",
+        # Each that is killed leaves a slot behind for a while.
+        "FISH_CONCURRENCY": "50",
     }
     return subprocess.Popen([sys.executable, "manage.py", "sync_community"], cwd=ROOT, env=environment)

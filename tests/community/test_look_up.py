@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fish_stand_in.running import StandIn, running_stand_in
-from voices.models import Voice
+from voices.models import UpstreamAlarm, Voice
 
 
 @pytest.fixture
@@ -66,6 +66,29 @@ def test_a_voice_that_has_a_row_is_not_asked_for(client, alice, charlie, fish, e
     assert client.get(url(entry.id), headers=charlie.headers).status_code == 404
     assert quote(client, charlie, entry.id).status_code == 404
     assert not fish.asked("model")
+
+
+def test_one_that_the_mirror_retired_by_mistake_comes_back(client, alice, bob, fish, entry, make_voice):
+    make_voice(public_id=entry.id, kind="mirrored", engine="fish", reference={"id": entry.id})
+    for door in (client.get, lambda url, **_headers: quote(client, bob, entry.id)):
+        Voice.objects.filter(public_id=entry.id).update(retired_at="2026-01-01T00:00Z")
+        assert door(url(entry.id), headers=alice.headers).status_code == 200
+        assert Voice.objects.public().filter(public_id=entry.id).exists()
+    fish.app.models.catalogue.remove(entry.id)
+    Voice.objects.filter(public_id=entry.id).update(retired_at="2026-01-01T00:00Z")
+    assert quote(client, bob, entry.id).status_code == 404
+    assert Voice.objects.get(public_id=entry.id).retired_at
+
+
+def test_who_waits_hears_at_once_and_so_does_the_operator(client, alice, fish, settings):
+    fish.fail("status", where="model", status=429, message="too many", times=None)
+    assert client.get(url("0" * 32), headers=alice.headers).json()["code"] == "engine_unavailable"
+    assert len(fish.asked("model")) == 1
+    assert UpstreamAlarm.objects.get().kind == "concurrency"
+    settings.FISH_CONCURRENCY = 0
+    answer = client.get(url("0" * 32), headers=alice.headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "engine_busy")
+    assert len(fish.asked("model")) == 1
 
 
 def test_an_outage_is_no_absence(client, alice, fish, entry):

@@ -1,13 +1,17 @@
-"""What the tests of private voices share: Fish Audio's stand-in, and the background work done at once."""
+"""What the tests of private voices share: Fish Audio's stand-in."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from django.db import connections
-from procrastinate.contrib.django import app
+from django.core.cache import cache
 
 from tests.fish_stand_in.running import StandIn, running_stand_in
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    """Forget how often an account sent recordings."""
+    cache.clear()
 
 
 @pytest.fixture(scope="session")
@@ -26,16 +30,3 @@ def fish(settings, _stand_in: StandIn) -> StandIn:
     settings.FISH_BASE_URL = _stand_in.base_url
     settings.CLONE_POLL_SECONDS = 0
     return _stand_in
-
-
-@pytest.fixture
-def work(stage):
-    """Do the background work that is due, as the worker does."""
-
-    def run() -> None:
-        connector: Any = app.connector
-        with app.replace_connector(connector.get_worker_connector()) as worker:
-            worker.run_worker(wait=False, install_signal_handlers=False, listen_notify=False)
-
-    yield run
-    connections.close_all()

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from community.services import hide_voices, unhide_voices
 from tests.fish_stand_in.catalogue import model_entity
 from tests.fish_stand_in.models import Clone
 from voices.models import Voice
@@ -97,6 +98,35 @@ def test_deleting_it_leaves_it_upstream_and_free_to_adopt(client, alice, bob, fi
     assert upstream_id in fish.app.models.clones
     assert adopt(client, bob, upstream_id).json()["fish_audio_model_id"] == upstream_id
     assert client.get(f"/api/v1/voices/{upstream_id}", headers=alice.headers).status_code == 404
+
+
+def look_up(client, person, upstream_id):
+    quote = {"text": "Bonjour", "voice_id": upstream_id}
+    return client.post("/api/v1/tts/quote", quote, "application/json", headers=person.headers)
+
+
+def test_one_that_a_moderator_hid_is_refused(client, alice, bob, fish):
+    upstream_id = make_upstream(fish, visibility="public")
+    assert look_up(client, alice, upstream_id).status_code == 200
+    original = Voice.objects.get(public_id=upstream_id)
+    hide_voices(voice_keys=[original.pk], moderator_id=bob.user.pk)
+    assert adopt(client, alice, upstream_id).status_code == 404
+    assert not Voice.objects.filter(kind="adopted").exists()
+    unhide_voices(voice_keys=[original.pk])
+    assert adopt(client, alice, upstream_id).status_code == 200
+
+
+def test_hiding_a_voice_silences_what_was_adopted_of_it(client, alice, bob, fish):
+    upstream_id = make_upstream(fish, visibility="public")
+    assert look_up(client, alice, upstream_id).status_code == 200
+    adopted_id = adopt(client, alice, upstream_id).json()["fish_audio_model_id"]
+    assert look_up(client, alice, adopted_id).status_code == 200
+    original = Voice.objects.get(public_id=upstream_id)
+    assert hide_voices(voice_keys=[original.pk], moderator_id=bob.user.pk) == 1
+    assert look_up(client, alice, adopted_id).status_code == 404
+    assert client.get(f"/api/v1/voices/{adopted_id}", headers=alice.headers).status_code == 200
+    assert unhide_voices(voice_keys=[original.pk]) == 1
+    assert look_up(client, alice, adopted_id).status_code == 200
 
 
 def test_it_must_be_ours_to_use(client, alice, fish):

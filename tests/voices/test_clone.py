@@ -1,15 +1,19 @@
 """`POST /api/v1/voices/` with recordings: a voice is cloned at Fish Audio."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
+from fr02.media import SignedFileStorage
 from tests.voices.sounds import encoded
-from voices import cloning
-from voices.models import Consent, UpstreamAlarm, Voice
+from voices import cloning, erasing
+from voices.models import Consent, Recording, UpstreamAlarm, Voice
 from voices.services import resolve_voice
 
 TEXTS = ["Bonjour à tous.", "Il fait beau.", "À demain."]
@@ -78,6 +82,7 @@ def test_recordings_go_once_fish_has_learnt_them(client, alice, fish, work, reco
     assert rows[0].audio_name.startswith(f"{alice.user.pk}/")
     work()
     assert not any(storages["default"].exists(row.audio_name) for row in rows)
+    assert not Recording.objects.exists()
     assert [row.duration_ms for row in rows] == [4_000] * 3
 
 
@@ -102,6 +107,7 @@ def test_an_overloaded_fish_is_asked_again_and_makes_one_voice(
     client, alice, fish, work, recording, monkeypatch
 ):
     monkeypatch.setattr(cloning, "RETRY_S", 0.0)
+    monkeypatch.setattr(cloning, "LISTED_WITHIN", timedelta(0))
     fish.fail("status", where="model", status=503, message="overloaded", times=2)
     voice_id = post(client, alice, form(recording)).json()["fish_audio_model_id"]
     work()
@@ -113,7 +119,7 @@ def test_an_empty_platform_wallet_is_the_operators_business(client, alice, fish,
     fish.fail("status", where="model", status=402, message="Insufficient API credit", times=None)
     voice_id = post(client, alice, form(recording)).json()["fish_audio_model_id"]
     work()
-    assert state_of(client, alice, voice_id)["state"] == "training"
+    assert state_of(client, alice, voice_id)["state"] == "created"
     assert UpstreamAlarm.objects.get().kind == "out_of_credit"
 
 
@@ -139,11 +145,117 @@ def test_a_clone_that_is_never_ready_fails_at_its_deadline(client, alice, fish, 
     work()
     assert state_of(client, alice, voice_id)["state"] == "training"
     late = timezone.now() - timedelta(seconds=settings.CLONE_DEADLINE_SECONDS + 1)
-    Voice.objects.filter(public_id=voice_id).update(created_at=late, updated_at=late)
-    cloning.take_up_lost_clones()
+    Voice.objects.filter(public_id=voice_id).update(step_at=late)
+    cloning.advance_clone(voice_key=Voice.objects.get(public_id=voice_id).pk)
     work()
     assert "à temps" in state_of(client, alice, voice_id)["failure"]
     assert fish.app.models.clones == {}
+
+
+def test_an_outage_is_waited_out_for_a_day(client, alice, fish, work, recording):
+    """The deadline of the training runs from Fish Audio's taking over."""
+    refusal = {"where": "model", "status": 402, "message": "Insufficient API credit", "times": None}
+    fish.fail("status", **refusal)
+    voice_id = post(client, alice, form(recording)).json()["fish_audio_model_id"]
+    voice = Voice.objects.get(public_id=voice_id)
+    work()
+    for hours, state in ((2, "created"), (25, "failed")):
+        Voice.objects.filter(pk=voice.pk).update(created_at=timezone.now() - timedelta(hours=hours))
+        cloning.advance_clone(voice_key=voice.pk)
+        assert state_of(client, alice, voice_id)["state"] == state
+    assert "une journée" in state_of(client, alice, voice_id)["failure"]
+    Voice.objects.filter(pk=voice.pk).update(
+        state="created", created_at=timezone.now() - timedelta(hours=2), failure=""
+    )
+    fish.state.reset()
+    fish.state.switches.training_s = 3600
+    cloning.advance_clone(voice_key=voice.pk)
+    assert cloning.advance_clone(voice_key=voice.pk) is not None
+    assert state_of(client, alice, voice_id)["state"] == "training"
+
+
+def test_an_unanswered_request_is_repeated_only_when_the_listing_had_its_time(
+    client, alice, fish, work, recording
+):
+    voice_id = post(client, alice, form(recording)).json()["fish_audio_model_id"]
+    voice = Voice.objects.get(public_id=voice_id)
+    now = timezone.now()
+    # Asked for a moment ago; Fish Audio does not show it yet.
+    Voice.objects.filter(pk=voice.pk).update(state="training", reference={}, step_at=now)
+    assert cloning.advance_clone(voice_key=voice.pk) == cloning.RETRY_S
+    assert state_of(client, alice, voice_id)["state"] == "training"
+    Voice.objects.filter(pk=voice.pk).update(step_at=now - cloning.LISTED_WITHIN)
+    assert cloning.advance_clone(voice_key=voice.pk) == 0.0
+    assert state_of(client, alice, voice_id)["state"] == "created"
+
+
+def test_a_voice_that_came_of_a_lost_answer_is_erased(client, alice, fish, work, recording):
+    """Both requests were heard: the clone keeps one voice upstream, and none when it is deleted."""
+    voice_id = post(client, alice, form(recording)).json()["fish_audio_model_id"]
+    work()
+    (clone,) = fish.app.models.clones.values()
+    twin = replace(clone, entity=clone.entity | {"_id": "d" * 32})
+    fish.app.models.clones["d" * 32] = twin
+    voice = Voice.objects.get(public_id=voice_id)
+    erasing.erase_clone(voice_key=voice.pk)
+    assert list(fish.app.models.clones) == [voice.reference["id"]]
+    fish.app.models.clones["d" * 32] = twin
+    client.delete(f"/api/v1/voices/{voice_id}", headers=alice.headers)
+    work()
+    assert fish.app.models.clones == {}
+
+
+def test_a_lost_clone_is_taken_up_once(client, alice, fish, stage, recording):
+    fish.state.switches.training_s = 3600
+    voice_id = post(client, alice, form(recording)).json()["fish_audio_model_id"]
+    voice = Voice.objects.get(public_id=voice_id)
+    jobs = ProcrastinateJob.objects.filter(args__voice_key=voice.pk)
+    jobs.update(status="failed")
+    long_ago = timezone.now() - cloning.LOST_AFTER - timedelta(minutes=1)
+    for _sweep in range(3):
+        Voice.objects.filter(pk=voice.pk).update(updated_at=long_ago)
+        cloning.take_up_lost_clones()
+    assert jobs.filter(task_name="voices.tasks.advance_clone", status="todo").count() == 1
+    voice.refresh_from_db()
+    assert voice.updated_at > long_ago
+    assert cloning.LOST_AFTER.total_seconds() > cloning.LATE_RETRY_S
+
+
+class NotingStorage(SignedFileStorage):
+    """Note whether a transaction waits for the storage."""
+
+    noted: list[bool] = []
+
+    def _save(self, name, content):
+        self.noted.append(connection.in_atomic_block)
+        return super()._save(name, content)
+
+
+def test_no_transaction_waits_for_the_storage(client, alice, fish, stage, settings, recording):
+    options = settings.STORAGES["default"]["OPTIONS"]
+    backend = f"{__name__}.{NotingStorage.__name__}"
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": backend, "OPTIONS": options}}
+    assert post(client, alice, form(recording)).status_code == 201
+    assert NotingStorage.noted == [False] * 3
+
+
+def test_a_storage_that_fails_leaves_nothing(client, alice, fish, work, settings, tmp_path, recording):
+    (tmp_path / "file").touch()
+    broken = {"BACKEND": "fr02.media.SignedFileStorage", "OPTIONS": {"location": tmp_path / "file"}}
+    settings.STORAGES = settings.STORAGES | {"default": broken}
+    answer = post(client, alice, form(recording))
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    listed = client.get("/api/v1/voices/", headers=alice.headers).json()["voices"]
+    assert [voice["title"] for voice in listed] == ["Ma première voix"]
+    assert Voice.objects.get(kind="clone").deleted_at
+
+
+def test_recordings_that_are_gone_fail_the_clone(client, alice, fish, work, recording):
+    voice_id = post(client, alice, form(recording)).json()["fish_audio_model_id"]
+    for row in Recording.objects.select_related("voice"):
+        storages["default"].delete(row.audio_name)
+    work()
+    assert "pas pu être gardés" in state_of(client, alice, voice_id)["failure"]
 
 
 def test_it_cannot_speak_before_it_is_ready(client, alice, fish, stage, recording):
@@ -181,6 +293,12 @@ def test_a_misspelt_field_is_named(client, alice, fish, recording):
 
 def test_it_cannot_be_public_from_the_start(client, alice, fish, recording):
     answer = post(client, alice, form(recording, visibility="public"))
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/visibility"
+
+
+def test_it_is_private_at_first(client, alice, fish, recording):
+    answer = post(client, alice, form(recording, visibility="unlist"))
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == "/visibility"
 

@@ -6,14 +6,15 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from accounts.models import ApiKey, User
 from billing.services import credit_of, hold_credit
 from fr02.closing import close_account
 from tests.voices.test_rename import with_clone
 from tts.models import Generation
-from voices import cloning
-from voices.models import Consent, Voice
+from voices import alarms, cloning, erasing
+from voices.models import Consent, Recording, UpstreamAlarm, Voice
 
 
 @pytest.fixture
@@ -26,6 +27,10 @@ def voice(alice) -> Voice:
 
 def delete(client, person, voice):
     return client.delete(f"/api/v1/voices/{voice.public_id}", headers=person.headers)
+
+
+def jobs_of(voice):
+    return ProcrastinateJob.objects.filter(task_name="voices.tasks.erase_clone", args__voice_key=voice.pk)
 
 
 def test_it_works(client, alice, voice):
@@ -56,10 +61,65 @@ def test_an_upstream_that_fails_is_asked_again_later(client, alice, fish, work, 
     work()
     assert len(fish.app.models.clones) == 1
     # The retry is due later; should its job be lost, the sweep takes it up.
+    jobs_of(voice).update(status="failed")
     Voice.objects.filter(pk=voice.pk).update(updated_at=timezone.now() - timedelta(hours=7))
-    cloning.take_up_lost_clones()
+    erasing.take_up_erasures()
     work()
     assert fish.app.models.clones == {}
+
+
+def test_a_storage_that_fails_is_asked_again_and_nothing_is_forgotten(
+    client, alice, fish, work, voice, media_dir
+):
+    with_clone(fish, voice)
+    Consent.objects.create(voice=voice, user=alice.user, statement="oui")
+    row = Recording.objects.create(voice=voice, name="prise", duration_ms=4_000)
+    # A folder with something in it cannot be deleted as a file.
+    obstacle = media_dir / row.audio_name / "dedans"
+    obstacle.mkdir(parents=True)
+    delete(client, alice, voice)
+    work()
+    assert fish.app.models.clones == {}
+    (job,) = jobs_of(voice)
+    assert (job.status, job.attempts) == ("todo", 1)
+    assert Voice.objects.get(pk=voice.pk).reference == {"id": "c" * 32}
+    obstacle.rmdir()
+    erasing.erase_clone(voice_key=voice.pk)
+    assert not Recording.objects.exists()
+    assert not Consent.objects.exists()
+    assert Voice.objects.get(pk=voice.pk).reference == {}
+
+
+@pytest.mark.parametrize("state", ["trained", "failed"])
+def test_recordings_that_were_left_behind_are_swept(alice, fish, work, voice, state):
+    row = Recording.objects.create(voice=voice, name="prise", duration_ms=4_000)
+    storages["default"].save(row.audio_name, ContentFile(b"son"))
+    long_ago = timezone.now() - timedelta(hours=7)
+    Voice.objects.filter(pk=voice.pk).update(kind="clone", engine="fish", state=state, updated_at=long_ago)
+    erasing.take_up_erasures()
+    work()
+    assert not storages["default"].exists(row.audio_name)
+    assert not Recording.objects.exists()
+
+
+def test_an_erasure_is_planned_once_and_told_when_it_takes_too_long(client, alice, fish, stage, voice):
+    with_clone(fish, voice)
+    delete(client, alice, voice)
+    long_ago = timezone.now() - timedelta(hours=25)
+    for _sweep in range(3):
+        Voice.objects.filter(pk=voice.pk).update(updated_at=long_ago)
+        erasing.take_up_erasures()
+    assert jobs_of(voice).count() == 1
+    assert not UpstreamAlarm.objects.exists()
+    Voice.objects.filter(pk=voice.pk).update(deleted_at=long_ago)
+    erasing.take_up_erasures()
+    alarm = UpstreamAlarm.objects.get()
+    assert (alarm.kind, alarm.resolved_at) == ("erasure", None)
+    assert alarms.resolve_alarms() == 0
+    erasing.erase_clone(voice_key=voice.pk)
+    erasing.take_up_erasures()
+    alarm.refresh_from_db()
+    assert alarm.resolved_at
 
 
 def test_one_that_is_gone_upstream_is_no_error(client, alice, fish, work, voice):

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.fish_stand_in.running import StandIn
-from voices import fish_errors
+from voices import fish_errors, limiter
 from voices.fish import (
     FishClient,
     FishConcurrency,
@@ -24,6 +24,9 @@ from voices.fish import (
     parse_model,
 )
 from voices.fish_models import parse_page
+from voices.models import UpstreamSlot
+
+pytestmark = pytest.mark.django_db  # the slots
 
 RECORDING = FishRecording("voix.wav", bytes(2_000), "audio/wav")
 
@@ -201,6 +204,33 @@ def test_nobody_there(client: FishClient) -> None:
         pytest.raises(FishUnavailable, match="no connection"),
     ):
         lost.get_credit()
+
+
+def test_where_a_customer_waits_nothing_is_repeated(fish: StandIn) -> None:
+    fish.fail("status", status=503, message="why")
+    with FishClient(attempts=1) as client, pytest.raises(FishUnavailable):
+        client.get_credit()
+    assert len(fish.asked("wallet")) == 1
+
+
+def test_a_slot_is_held_as_long_as_a_request_may_take(fish: StandIn, settings: Any) -> None:
+    """A short request holds none; a clone that uploads for a minute must not lose it."""
+    settings.FISH_CONCURRENCY = 1
+    leases = []
+    fish.fail("status", where="wallet", status=401, message="why")
+    with FishClient() as client, pytest.MonkeyPatch.context() as patch:
+        release = limiter.release
+        patch.setattr(limiter, "release", lambda slot: (leases.append(lease_of(slot)), release(slot=slot)))
+        with pytest.raises(FishUnauthorized):
+            client.get_credit()
+    assert leases[0] >= 2 * settings.FISH_MANAGEMENT_SECONDS
+    assert not UpstreamSlot.objects.exists()
+
+
+def lease_of(slot: Any) -> float:
+    row = UpstreamSlot.objects.get(pk=slot)
+    assert row.account == limiter.PLATFORM
+    return (row.expires_at - row.acquired_at).total_seconds()
 
 
 def test_slots_are_shared_with_speech(fish: StandIn, db: None, settings: Any) -> None:

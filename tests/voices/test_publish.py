@@ -52,6 +52,25 @@ def test_a_clone_needs_the_consent_of_who_speaks(client, alice, voice):
     assert (consent.purpose, consent.ip_address) == ("publication", "127.0.0.1")
 
 
+def test_a_clone_is_not_unlisted_without_it_either(client, alice, bob, voice):
+    Voice.objects.filter(pk=voice.pk).update(kind="clone", engine="fish", reference={"id": "c" * 32})
+    path = f"/api/v1/voices/{voice.public_id}"
+
+    def patch(**changes):
+        return client.patch(path, changes, "application/json", headers=alice.headers)
+
+    answer = patch(visibility="unlist")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "/consent"
+    assert "la personne qui parle permet" in answer.json()["detail"]
+    assert patch(visibility="unlist", consent=True).status_code == 200
+    assert Consent.objects.get(voice=voice).purpose == "publication"
+    # The word that was given stays given.
+    assert patch(visibility="private").status_code == patch(visibility="unlist").status_code == 200
+    assert publish(client, alice, voice).status_code == 200
+    assert resolve_voice(user_id=bob.user.pk, voice_id=voice.public_id) == voice
+
+
 @pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "203.0.113.7")])
 @pytest.mark.parametrize("door", ["api", "portal"])
 def test_the_consent_notes_the_address_behind_the_proxies(

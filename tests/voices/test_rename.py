@@ -2,7 +2,7 @@
 
 import pytest
 
-from voices.models import Voice
+from voices.models import UpstreamAlarm, Voice
 from voices.services import resolve_voice
 
 
@@ -56,6 +56,14 @@ def test_a_clone_is_renamed_upstream_too(client, alice, fish, work, voice):
     assert entity["title"] == "Nouveau nom"
     assert entity["tags"] == ["neuf", f"fr02-{voice.public_id}"]
     assert entity["visibility"] == "private"
+
+
+def test_a_refusal_of_the_new_name_is_the_operators_business(client, alice, fish, work, voice):
+    with_clone(fish, voice)
+    fish.fail("status", where="model", status=401, message="Invalid Token", times=None)
+    assert patch(client, alice, voice, title="Nouveau nom").status_code == 200
+    work()
+    assert UpstreamAlarm.objects.get().kind == "unauthorized"
 
 
 def with_clone(fish, voice):

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection, connections
 
 from fr02.errors import FileTooLarge, InvalidRequest
 from tests.voices.sounds import CODECS, RATE, encode, encoded, flac_bomb, hum, opus_bomb, wav
@@ -121,7 +124,7 @@ def test_a_bomb_is_put_out_early(make, name, tmp_path):
     assert len(bomb) < 1_000_000
     assert refused(bomb, name=f"bombe.{name}") == "too_long"
     (tmp_path / "bomb").write_bytes(bomb)
-    job = {"files": [[str(tmp_path / "bomb"), name, str(tmp_path / "out")]], "max_s": 377}
+    job = {"files": [[str(tmp_path / "bomb"), name, str(tmp_path / "out")]], "max_s": 377, "total_s": 600}
     started = time.monotonic()
     done = run_python(MEASURED, str(uploads.DECODER), json.dumps(job))
     refusal, cpu_s, peak_kib = done.stdout.split("\n")[:3]
@@ -146,7 +149,7 @@ def test_the_decoder_itself_can_open_nothing(tmp_path, canary):
     port, knocks = canary
     playlist = tmp_path / "a.m3u8"
     playlist.write_text(f"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:{port}/a.ts\n#EXT-X-ENDLIST\n")
-    job = {"files": [[str(playlist), "hls", str(tmp_path / "out.flac")]], "max_s": 10}
+    job = {"files": [[str(playlist), "hls", str(tmp_path / "out.flac")]], "max_s": 10, "total_s": 10}
     done = subprocess.run(
         [sys.executable, "-I", str(uploads.DECODER), json.dumps(job)],
         capture_output=True,
@@ -188,6 +191,110 @@ def test_too_little_too_much_too_soft():
     assert refused() == "missing"
     assert refused(*[b"x"] * 21) == "too_many"
     assert refused(b"") == "unknown_format"
+
+
+def test_what_is_too_long_ends_the_decoding(tmp_path, settings):
+    """By itself or with those before it: the files behind it are not decoded, and not blamed."""
+    (tmp_path / "sound").write_bytes(encoded(6))
+    file = [str(tmp_path / "sound"), "flac", str(tmp_path / "out")]
+    for limits, refusal in (
+        ({"max_s": 5, "total_s": 600}, "too_long"),
+        ({"max_s": 377, "total_s": 5}, "too_long_together"),
+    ):
+        job = json.dumps({"files": [file] * 3} | limits)
+        command = [sys.executable, "-I", str(uploads.DECODER), job]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        assert done.stdout.splitlines() == [json.dumps({"refusal": refusal})]
+    settings.CLONE_MAX_SECONDS = 10
+    with pytest.raises(InvalidRequest) as caught, clean_recordings(upload(*[encoded(6)] * 4)):
+        pass
+    assert caught.value.extra["reason"] == "too_long"
+    assert [pointer for pointer, _detail in caught.value.pointers] == ["/voices"]
+
+
+@pytest.fixture
+def slow_decoder(tmp_path, monkeypatch):
+    """A decoder that waits until it is told to go on, then does what the real one does."""
+    script = tmp_path / "decoder.py"
+    script.write_text(
+        "import pathlib, runpy, time\n"
+        f"here = pathlib.Path({str(tmp_path)!r})\n"
+        "(here / 'begun').touch()\n"
+        "while not (here / 'go').exists(): time.sleep(0.01)\n"
+        f"runpy.run_path({str(uploads.DECODER)!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(uploads, "DECODER", script)
+    yield SimpleNamespace(has_begun=(tmp_path / "begun").exists, go_on=(tmp_path / "go").touch)
+    (tmp_path / "go").touch()
+
+
+@contextmanager
+def checking(client, person, slow_decoder):
+    """An upload that is being decoded while the block runs; gives a list that holds its answer afterwards."""
+    answers = []
+
+    def send():
+        try:
+            form = {"title": "Ma voix", "consent": "true", "voices": upload(encoded(12))}
+            answers.append(client.post("/api/v1/voices/", form, headers=person.headers))
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    until = time.monotonic() + 20
+    while not slow_decoder.has_begun() and time.monotonic() < until:
+        time.sleep(0.01)
+    try:
+        yield answers
+    finally:
+        slow_decoder.go_on()
+        thread.join()
+
+
+def test_decoding_holds_no_connection_to_the_database(stage, client, alice, fish, slow_decoder):
+    connection.close()
+    with checking(client, alice, slow_decoder) as answers:
+        stats = connection.pool.get_stats()
+        assert stats["pool_available"] == stats["pool_size"]
+    assert answers[0].status_code == 201
+
+
+def test_an_account_has_one_upload_checked_at_a_time(stage, client, alice, bob, fish, slow_decoder):
+    form = {"title": "Ma voix", "consent": "true"}
+    with checking(client, alice, slow_decoder):
+        again = client.post("/api/v1/voices/", form | {"voices": upload(encoded(12))}, headers=alice.headers)
+        slow_decoder.go_on()
+        other = client.post("/api/v1/voices/", form | {"voices": upload(encoded(12))}, headers=bob.headers)
+    assert (again.status_code, again.json()["code"]) == (429, "rate_limited")
+    assert other.status_code == 201
+    assert again["Retry-After"]
+
+
+def test_an_account_has_so_many_uploads_checked_a_minute(client, alice, fish, monkeypatch):
+    monkeypatch.setattr(uploads, "CHECKS_PER_MINUTE", 2)
+    form = {"title": "Ma voix", "consent": "true"}
+    answers = [
+        client.post("/api/v1/voices/", form | {"voices": upload(b"non")}, headers=alice.headers)
+        for _time in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
+    assert answers[2]["RateLimit-Policy"] == '"recordings";q=2;w=60'
+
+
+def test_without_a_free_decoder_it_says_so_at_once(client, alice, fish, monkeypatch):
+    monkeypatch.setattr(uploads, "_decoders", threading.BoundedSemaphore(1))
+    form = {"title": "Ma voix", "consent": "true", "voices": upload(encoded(12))}
+    with uploads._decoders:
+        answer = client.post("/api/v1/voices/", form, headers=alice.headers)
+    assert (answer.status_code, answer.json()["code"]) == (503, "engine_busy")
+    assert answer["Retry-After"] == "10"
+
+
+def test_at_the_quota_nothing_is_decoded(client, alice, fish, settings):
+    settings.VOICES_PER_ACCOUNT = 0
+    form = {"title": "Ma voix", "consent": "true", "voices": upload(b"non")}
+    assert client.post("/api/v1/voices/", form, headers=alice.headers).status_code == 409
 
 
 def test_a_slow_file_is_given_up(monkeypatch):

@@ -139,12 +139,20 @@ def test_a_lease_ends_unless_it_is_extended() -> None:
     assert kept
     assert lost
     UpstreamSlot.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    extend(slots=[kept])
+    assert extend(slots=[kept]) == 1
     for _ in range(4):
         acquire(account="charlie")
     assert UpstreamSlot.objects.filter(pk=kept).exists()
     assert not UpstreamSlot.objects.filter(pk=lost).exists()
     release(slot=uuid.uuid4())
+
+
+@pytest.mark.django_db
+def test_a_lease_that_was_lost_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    kept = acquire(account="alice")
+    assert kept
+    assert extend(slots=[kept, uuid.uuid4()]) == 1
+    assert [record.message for record in caplog.records] == ["1 of 2 upstream slots are no longer held"]
 
 
 def test_a_killed_process_loses_its_slots(stage: None) -> None:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from community.models import SyncRun
 from community.progress import Progress
-from community.sync import SyncIsRunning, sync_catalogue
+from community.sync import SyncIsRunning, mirror_client, sync_catalogue
 from voices import fish
 
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
                 progress.show(run.request_count, _counts(run))
 
         try:
-            with fish.FishClient() as client:
+            with mirror_client() as client:
                 run = sync_catalogue(client=client, report=report)
         except SyncIsRunning:
             raise CommandError(_("Une autre synchronisation est en cours.")) from None
@@ -38,6 +38,8 @@ class Command(BaseCommand):
                 % {"error": error.message}
             ) from error
         progress.finish(run.request_count, _counts(run))
+        if run.finished_at is None:
+            self.stdout.write(_("La limite de requêtes est atteinte\u00a0: la prochaine exécution continue."))
 
 
 def _counts(run: SyncRun) -> str:
