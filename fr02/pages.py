@@ -103,9 +103,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Answer a form whose token is absent or too old."""
-    return refusal(
-        request, Forbidden(_("Ce formulaire a expiré. Revenez à la page précédente et rechargez-la."))
-    )
+    return refusal(request, Forbidden(_("Ce formulaire a expiré. Rechargez la page où vous l’avez rempli.")))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -131,8 +129,8 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 
 
 def refusal(request: HttpRequest, error: Fr02Error) -> HttpResponseBase:
-    """Return an error as a problem object to programs and as a page to people."""
-    if request.path.startswith("/api/"):
+    """Return an error as a problem object to programs and to scripts of a page, and as a page to people."""
+    if request.path.startswith("/api/") or request.headers.get("HX-Request"):
         return problem_response(error, request)
     context = {"error": error, "request_id": getattr(request, "request_id", "")}
     return render(request, "fr02/error.html", context, status=error.status)
