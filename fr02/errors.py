@@ -120,6 +120,12 @@ class FileTooLarge(Fr02Error):
         return _("Le corps de la requête est trop volumineux.")
 
 
+def body_too_large(limit_bytes: int) -> FileTooLarge:
+    """Return the refusal of a body, which says the limit."""
+    detail = _("Le corps de la requête dépasse {limit} Kio.").format(limit=limit_bytes // 1024)
+    return FileTooLarge(detail, limit_bytes=limit_bytes)
+
+
 class RateLimited(Fr02Error):
     status, code, close_code = 429, "rate_limited", 4429
 
