@@ -94,6 +94,12 @@ CATALOGUE = (
         _("La réponse dit la limite. Raccourcissez le fichier."),
     ),
     _entry(
+        errors.RangeNotSatisfiable,
+        _("L’en-tête Range demande des octets qui ne sont pas dans le fichier."),
+        _("Content-Range dit la taille du fichier. Demandez une plage plus courte, ou le fichier entier."),
+        ends_sockets=False,
+    ),
+    _entry(
         errors.RateLimited,
         _("Trop de requêtes en une minute."),
         _("Attendez le nombre de secondes de Retry-After."),

@@ -120,6 +120,13 @@ class FileTooLarge(Fr02Error):
         return _("Le corps de la requête est trop volumineux.")
 
 
+class RangeNotSatisfiable(Fr02Error):
+    status, code = 416, "range_not_satisfiable"
+
+    def default_detail(self) -> str:
+        return _("La plage demandée n’est pas dans ce fichier.")
+
+
 def body_too_large(limit_bytes: int) -> FileTooLarge:
     """Return the refusal of a body, which says the limit."""
     detail = _("Le corps de la requête dépasse {limit} Kio.").format(limit=limit_bytes // 1024)
@@ -292,6 +299,7 @@ TITLES = {
     409: gettext_lazy("Conflit"),
     413: gettext_lazy("Trop volumineux"),
     415: gettext_lazy("Type de contenu non pris en charge"),
+    416: gettext_lazy("Plage impossible"),
     429: gettext_lazy("Trop de requêtes"),
     500: gettext_lazy("Erreur interne"),
     502: gettext_lazy("Erreur du moteur"),
