@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.views import keys_context
 from fr02.error_catalogue import CATALOGUE
-from fr02.errors import Forbidden, Fr02Error, InvalidRequest, NotFound, problem_response
+from fr02.errors import Forbidden, Fr02Error, InternalError, InvalidRequest, NotFound, problem_response
 from fr02.highlight import highlight_python
 from tts.request import BY_NAME, PARAMETERS, Parameter
 from voices.services import resolve_voice
@@ -123,9 +123,7 @@ def wrong_method(request: HttpRequest, refused: HttpResponseNotAllowed) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Answer what nobody foresaw, without telling anything of the inside."""
-    error = Fr02Error(_("Une erreur interne est survenue. Elle a été enregistrée."))
-    error.status, error.code = 500, "internal_error"
-    return refusal(request, error)
+    return refusal(request, InternalError())
 
 
 def refusal(request: HttpRequest, error: Fr02Error) -> HttpResponseBase:
