@@ -24,6 +24,7 @@ from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from billing.templatetags.billing_format import number
 from fr02.errors import Forbidden, NotFound, RangeNotSatisfiable, StorageUnavailable, problem_response
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def _send(request: HttpRequest, file: IO[bytes], name: Path) -> HttpResponseBase
     if span is None:
         file.close()
         detail = _("Le fichier a {size} octets\u202f; la plage demandée n’en contient aucun.").format(
-            size=size
+            size=number(size)
         )
         refusal = problem_response(RangeNotSatisfiable(detail), request)
         refusal["Content-Range"] = f"bytes */{size}"

@@ -9,7 +9,7 @@ from django.core.cache import cache
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from fr02.errors import Conflict, EngineBusy, EngineUnavailable, VoiceNotFound
+from fr02.errors import Conflict, EngineBusy, EngineUnavailable, unknown_voice
 from voices import fish
 from voices.builtin import DEFAULT_STYLE, builtin_id, sync_builtin_voices
 from voices.editing import mark_deleted
@@ -36,12 +36,12 @@ def resolve_voice(*, user_id: int, voice_id: str | None) -> Voice:
     if voice_id is None:
         return default_voice()
     if not PUBLIC_ID.fullmatch(voice_id):
-        raise VoiceNotFound()
+        raise unknown_voice()
     voice = Voice.objects.audible_for(user_id).filter(public_id=voice_id).first() or look_up_voice(
         voice_id=voice_id
     )
     if voice is None or (voice.retired_at and voice.owner_id != user_id):
-        raise VoiceNotFound()
+        raise unknown_voice()
     if voice.state == Voice.State.FAILED:
         raise Conflict(_("La préparation de cette voix a échoué. Supprimez-la et recommencez."))
     if voice.state != Voice.State.TRAINED:
