@@ -9,6 +9,7 @@ from typing import Any
 from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import PermissionDenied
@@ -23,7 +24,7 @@ def key_from_headers(headers: Mapping[str, str]) -> str | None:
     """Return the key of `X-API-Key` or `Authorization: Bearer`, or None. A key in a URL is never looked at."""
     if key := headers.get("X-API-Key"):
         return key.strip()
-    scheme, _, value = headers.get("Authorization", "").partition(" ")
+    scheme, _space, value = headers.get("Authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else None
 
 
@@ -53,7 +54,9 @@ class PortalAuthentication(SessionAuthentication):
         try:
             super().enforce_csrf(getattr(request, "_request", request))  # type: ignore[arg-type]
         except PermissionDenied as error:
-            raise Forbidden() from error
+            raise Forbidden(
+                _("Cette page a expiré ou n’a pas envoyé son jeton CSRF. Rechargez-la.")
+            ) from error
 
 
 def authenticate(request: HttpRequest) -> Caller:

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -57,7 +58,7 @@ def revoke_api_key(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
     """Revoke one of the account's keys."""
     assert isinstance(request.user, User)
     services.revoke_api_key(user=request.user, key_id=key_id)
-    return redirect("api-keys")
+    return redirect(f"{reverse('api-keys')}?revoked={key_id}")
 
 
 @login_required
@@ -72,4 +73,7 @@ def set_failover(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
 
 
 def _show(request: HttpRequest, form: KeyForm | None = None, **extra: Any) -> HttpResponse:
-    return render(request, "accounts/keys.html", keys_context(request.user, form) | extra)
+    context = keys_context(request.user, form) | extra
+    asked = request.GET.get("revoked")
+    revoked = next((key for key in context["keys"] if key.revoked_at and str(key.pk) == asked), None)
+    return render(request, "accounts/keys.html", context | {"revoked": revoked})

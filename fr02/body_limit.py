@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
-from fr02.errors import FileTooLarge, problem_text
+from fr02.errors import body_too_large, problem_text
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,8 +27,9 @@ def limit_bodies(application: Application) -> Application:
     """Return the application, behind a limit for the body of each request."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        limit = limit_of(scope["path"])
-        if _announced(scope) > limit:
+        length = _header(scope, b"content-length")
+        limit = limit_of(scope["path"], _header(scope, b"content-type"))
+        if length.isdigit() and int(length) > limit:
             await _refuse(limit, send)
             return
         has_started = False
@@ -57,27 +57,24 @@ def limit_bodies(application: Application) -> Application:
     return limited
 
 
-def limit_of(path: str) -> int:
-    """Return how many bytes a request to this path may carry."""
-    return FORM_BYTES + (settings.CLONE_UPLOAD_BYTES if path.startswith(UPLOADS) else 0)
+def limit_of(path: str, content_type: bytes) -> int:
+    """Return how many bytes a request to this path may carry: a form with files more than anything else."""
+    is_upload = path.startswith(UPLOADS) and content_type.lower().startswith(b"multipart/")
+    return FORM_BYTES + (settings.CLONE_UPLOAD_BYTES if is_upload else 0)
 
 
 def refusal(limit: int) -> tuple[str, bytes]:
     """Return a request id and the problem object that says the limit."""
     request_id = uuid.uuid4().hex
-    detail = _("Le corps de la requête dépasse {limit} Kio.").format(limit=limit // 1024)
-    return request_id, problem_text(FileTooLarge(detail, limit_bytes=limit), request_id).encode()
+    return request_id, problem_text(body_too_large(limit), request_id).encode()
 
 
 class _TooLong(Exception):
     """The body goes on beyond its limit."""
 
 
-def _announced(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0
+def _header(scope: Scope, wanted: bytes) -> bytes:
+    return next((bytes(value) for name, value in scope["headers"] if name == wanted), b"")
 
 
 async def _refuse(limit: int, send: Send) -> None:

@@ -25,7 +25,9 @@ class LimitedRequest(WebRequest):
 
     def gotLength(self, length: int | None) -> None:
         super().gotLength(length)
-        self.limit = limit_of(self.channel._path.partition(b"?")[0].decode("latin-1"))
+        path = self.channel._path.partition(b"?")[0].decode("latin-1")
+        content_types = self.requestHeaders.getRawHeaders(b"content-type") or [b""]
+        self.limit = limit_of(path, content_types[0])
         if length is not None and length > self.limit:
             self.refuse()
 

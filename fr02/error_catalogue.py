@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from billing.payments import PaymentNotConfigured
+from billing.templatetags.billing_format import number
 from community.search import SearchTooSlow
 from fr02 import errors
 
@@ -39,6 +42,14 @@ CATALOGUE = (
             "n’est pas du JSON."
         ),
         _("Lisez « errors » : chaque champ refusé y figure avec sa raison. Corrigez, puis renvoyez."),
+    ),
+    _entry(
+        errors.IdleTimeout,
+        format_lazy(
+            _("Une WebSocket est restée sans message ni audio pendant {seconds} secondes."),
+            seconds=round(settings.SOCKET_IDLE_SECONDS),
+        ),
+        _("Envoyez le texte dès l’ouverture\u202f; rouvrez une WebSocket quand il y en a de nouveau."),
     ),
     _entry(
         errors.InvalidApiKey,
@@ -75,7 +86,6 @@ CATALOGUE = (
         errors.Conflict,
         _("L’état actuel de l’objet ne permet pas cette opération."),
         _("Relisez l’objet, puis décidez de nouveau."),
-        ends_sockets=False,
     ),
     _entry(
         errors.IdempotencyConflict,
@@ -85,13 +95,23 @@ CATALOGUE = (
     ),
     _entry(
         errors.TextTooLong,
-        _("Le texte dépasse la limite : 2 000 caractères par POST, 10 000 par WebSocket."),
+        format_lazy(
+            _("Le texte dépasse la limite\u00a0: {rest} caractères par POST, {socket} par WebSocket."),
+            rest=number(settings.TEXT_LIMIT_REST),
+            socket=number(settings.TEXT_LIMIT_SOCKET),
+        ),
         _("Passez à la WebSocket, ou découpez le texte."),
     ),
     _entry(
         errors.FileTooLarge,
         _("Le corps de la requête dépasse la taille admise."),
         _("La réponse dit la limite. Raccourcissez le fichier."),
+    ),
+    _entry(
+        errors.RangeNotSatisfiable,
+        _("L’en-tête Range demande des octets qui ne sont pas dans le fichier."),
+        _("Content-Range dit la taille du fichier. Demandez une plage plus courte, ou le fichier entier."),
+        ends_sockets=False,
     ),
     _entry(
         errors.RateLimited,
@@ -151,8 +171,8 @@ CATALOGUE = (
         _("Le corps n’est pas du JSON, ou son Content-Type ne le dit pas."),
         _("Envoyez Content-Type: application/json."),
     ),
-    _framework_entry(
-        500,
+    _entry(
+        errors.InternalError,
         _("Une erreur que nous n’avions pas prévue. Elle est enregistrée."),
         _("Donnez-nous le « request_id » de la réponse."),
     ),

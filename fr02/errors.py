@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 class Fr02Error(Exception):
     """Refuse something, for a reason that the customer can read.
 
-    `pointers` are pairs (field, French sentence); `quota` is the limit that was reached; `extra` are further members
-    of the problem object, JSON values; `close_code` is what a socket is closed with (api.md).
+    `pointers` are pairs (JSON Pointer, French sentence); `quota` is the limit that was reached; `extra` are further
+    members of the problem object, JSON values; `close_code` is what a socket is closed with (api.md).
     """
 
     status = 400
@@ -55,6 +55,12 @@ class Fr02Error(Exception):
 
 class InvalidRequest(Fr02Error):
     pass
+
+
+class IdleTimeout(InvalidRequest):
+    """A socket on which nothing is said."""
+
+    code, close_code = "idle_timeout", 1008
 
 
 class InvalidApiKey(Fr02Error):
@@ -92,6 +98,13 @@ class VoiceNotFound(NotFound):
         return _("Cette voix n’existe pas ou ne vous est pas accessible.")
 
 
+def unknown_voice() -> VoiceNotFound:
+    """Return the refusal of the voice that a synthesis asks for."""
+    error = VoiceNotFound()
+    error.pointers = [(pointer_to("voice_id"), error.detail)]
+    return error
+
+
 class Conflict(Fr02Error):
     status, code = 409, "conflict"
 
@@ -118,6 +131,19 @@ class FileTooLarge(Fr02Error):
 
     def default_detail(self) -> str:
         return _("Le corps de la requête est trop volumineux.")
+
+
+class RangeNotSatisfiable(Fr02Error):
+    status, code = 416, "range_not_satisfiable"
+
+    def default_detail(self) -> str:
+        return _("La plage demandée n’est pas dans ce fichier.")
+
+
+def body_too_large(limit_bytes: int) -> FileTooLarge:
+    """Return the refusal of a body, which says the limit."""
+    detail = _("Le corps de la requête dépasse {limit} Kio.").format(limit=limit_bytes // 1024)
+    return FileTooLarge(detail, limit_bytes=limit_bytes)
 
 
 class RateLimited(Fr02Error):
@@ -171,6 +197,20 @@ class StorageUnavailable(Fr02Error):
 
     def default_detail(self) -> str:
         return _("Le stockage ne répond pas. Réessayez dans quelques minutes.")
+
+
+class InternalError(Fr02Error):
+    """What nobody foresaw; it tells nothing of the inside."""
+
+    status, code, close_code = 500, "internal_error", 1011
+
+    def default_detail(self) -> str:
+        return _("Une erreur interne est survenue. Elle a été enregistrée.")
+
+
+def pointer_to(*names: str | int) -> str:
+    """Return the JSON Pointer (RFC 6901) to a place in the body; without a name, to the whole body."""
+    return "".join(f"/{str(name).replace('~', '~0').replace('/', '~1')}" for name in names)
 
 
 def only(method: str) -> Fr02Error:
@@ -249,10 +289,10 @@ def _from_framework(exception: Exception) -> Fr02Error | None:
 
 def _pointers(detail: Any, path: str = "") -> list[tuple[str, str]]:
     if isinstance(detail, dict):
-        return [pair for key, value in detail.items() for pair in _pointers(value, f"{path}/{key}")]
+        return [pair for key, value in detail.items() for pair in _pointers(value, path + pointer_to(key))]
     if isinstance(detail, list):
         return [pair for value in detail for pair in _pointers(value, path)]
-    return [(path.removesuffix("/non_field_errors") or "/", str(detail))]
+    return [(path.removesuffix("/non_field_errors"), str(detail))]
 
 
 class AnyAccept(BaseContentNegotiation):
@@ -286,6 +326,7 @@ TITLES = {
     409: gettext_lazy("Conflit"),
     413: gettext_lazy("Trop volumineux"),
     415: gettext_lazy("Type de contenu non pris en charge"),
+    416: gettext_lazy("Plage impossible"),
     429: gettext_lazy("Trop de requêtes"),
     500: gettext_lazy("Erreur interne"),
     502: gettext_lazy("Erreur du moteur"),

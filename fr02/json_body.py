@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
 
-from fr02.errors import InvalidRequest
+from fr02.errors import InvalidRequest, body_too_large
 
 
 def parse_json(raw: bytes | str) -> Any:
@@ -20,6 +23,15 @@ def parse_json(raw: bytes | str) -> Any:
         raise InvalidRequest(_("Le corps de la requête n’est pas du JSON valide.")) from None
 
 
+def read_json(request: HttpRequest) -> Any:
+    """Return the value of a request's body, for views that are not REST framework's. Raises FileTooLarge too."""
+    try:
+        body = request.body
+    except RequestDataTooBig:
+        raise body_too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE) from None
+    return parse_json(body)
+
+
 class StrictJSONParser(BaseParser):
     """Parse the body of a REST framework view."""
 
@@ -28,7 +40,12 @@ class StrictJSONParser(BaseParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        return parse_json(stream.read())
+        # Django limits what it keeps in memory itself, not what a parser reads of the stream.
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise body_too_large(limit)
+        return parse_json(body)
 
 
 class StrictSerializer(serializers.Serializer[Any]):

@@ -20,11 +20,12 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, storages
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from fr02.errors import Forbidden, NotFound, StorageUnavailable, problem_response
+from billing.templatetags.billing_format import number
+from fr02.errors import Forbidden, NotFound, RangeNotSatisfiable, StorageUnavailable, problem_response
 
 logger = logging.getLogger(__name__)
 
@@ -93,19 +94,23 @@ def _send(request: HttpRequest, file: IO[bytes], name: Path) -> HttpResponseBase
     size = file.size  # type: ignore[attr-defined]
     content_type = CONTENT_TYPES.get(name.suffix, "application/octet-stream")
     asked = RANGE.fullmatch(request.headers.get("Range", "").strip())
-    response: HttpResponseBase
     span = _span(asked, size) if asked else (0, size - 1)
     if span is None:
         file.close()
-        response = HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-    else:
-        start, end = span
-        file.seek(start)
-        response = FileResponse(_Part(file, end - start + 1), content_type=content_type)
-        response["Content-Length"] = str(end - start + 1)
-        if asked:
-            response.status_code = 206
-            response["Content-Range"] = f"bytes {start}-{end}/{size}"
+        detail = _("Le fichier a {size} octets\u202f; la plage demandée n’en contient aucun.").format(
+            size=number(size)
+        )
+        refusal = problem_response(RangeNotSatisfiable(detail), request)
+        refusal["Content-Range"] = f"bytes */{size}"
+        refusal["Accept-Ranges"] = "bytes"
+        return refusal
+    start, end = span
+    file.seek(start)
+    response = FileResponse(_Part(file, end - start + 1), content_type=content_type)
+    response["Content-Length"] = str(end - start + 1)
+    if asked:
+        response.status_code = 206
+        response["Content-Range"] = f"bytes {start}-{end}/{size}"
     response["Accept-Ranges"] = "bytes"
     response["Cache-Control"] = f"private, max-age={settings.AUDIO_LINK_SECONDS}"
     response["X-Content-Type-Options"] = "nosniff"

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.views import keys_context
 from fr02.error_catalogue import CATALOGUE
-from fr02.errors import Forbidden, Fr02Error, InvalidRequest, NotFound, problem_response
+from fr02.errors import Forbidden, Fr02Error, InternalError, InvalidRequest, NotFound, problem_response
 from fr02.highlight import highlight_python
 from tts.request import BY_NAME, PARAMETERS, Parameter
 from voices.services import resolve_voice
@@ -103,9 +103,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Answer a form whose token is absent or too old."""
-    return refusal(
-        request, Forbidden(_("Ce formulaire a expiré. Revenez à la page précédente et rechargez-la."))
-    )
+    return refusal(request, Forbidden(_("Ce formulaire a expiré. Rechargez la page où vous l’avez rempli.")))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
@@ -125,14 +123,12 @@ def wrong_method(request: HttpRequest, refused: HttpResponseNotAllowed) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Answer what nobody foresaw, without telling anything of the inside."""
-    error = Fr02Error(_("Une erreur interne est survenue. Elle a été enregistrée."))
-    error.status, error.code = 500, "internal_error"
-    return refusal(request, error)
+    return refusal(request, InternalError())
 
 
 def refusal(request: HttpRequest, error: Fr02Error) -> HttpResponseBase:
-    """Return an error as a problem object to programs and as a page to people."""
-    if request.path.startswith("/api/"):
+    """Return an error as a problem object to programs and to scripts of a page, and as a page to people."""
+    if request.path.startswith("/api/") or request.headers.get("HX-Request"):
         return problem_response(error, request)
     context = {"error": error, "request_id": getattr(request, "request_id", "")}
     return render(request, "fr02/error.html", context, status=error.status)

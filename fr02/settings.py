@@ -106,13 +106,15 @@ _conninfo = psycopg.conninfo.conninfo_to_dict(DATABASE_URL)
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": _conninfo.get("dbname", "fr02"),
-        "USER": _conninfo.get("user", ""),
-        "PASSWORD": _conninfo.get("password", ""),
-        "HOST": _conninfo.get("host", ""),
-        "PORT": _conninfo.get("port", ""),
+        "NAME": _conninfo.pop("dbname", "fr02"),
+        "USER": _conninfo.pop("user", ""),
+        "PASSWORD": _conninfo.pop("password", ""),
+        "HOST": _conninfo.pop("host", ""),
+        "PORT": _conninfo.pop("port", ""),
         "OPTIONS": {
             "connect_timeout": 5,
+            # What is left of the address: `sslmode` and whatever else stands behind its question mark.
+            **_conninfo,
             # For the ledger's statements (billing.database); Django's own cursors prepare nothing.
             "prepare_threshold": 5,
             "pool": {

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
 from django.core.files import File
 from django.core.files.storage import storages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -21,7 +20,7 @@ from billing.pricing import price_micros
 from billing.services import credit_of
 from fr02 import errors
 from fr02.bridge import in_database, in_thread
-from fr02.json_body import parse_json
+from fr02.json_body import read_json
 from fr02.media import CONTENT_TYPES, storage_at_work
 from tts import history, idempotency, serializers
 from tts.models import Generation
@@ -55,7 +54,7 @@ class SpeechView(APIView):
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         caller = await in_database(authenticate, request)
         key = idempotency.read_key(request)
-        speech = parse_speech_request(parse_json(_body(request)), text_limit=settings.TEXT_LIMIT_REST)
+        speech = parse_speech_request(read_json(request), text_limit=settings.TEXT_LIMIT_REST)
         source = Generation.Source.REST if caller.key_id else Generation.Source.PORTAL
         wants_audio = request.headers.get("Accept", "").strip().startswith("audio/")
         while True:
@@ -250,13 +249,3 @@ async def _read(file: File) -> AsyncGenerator[bytes]:
             yield data
     finally:
         await in_thread(file.close)
-
-
-def _body(request: HttpRequest) -> bytes:
-    try:
-        return request.body
-    except RequestDataTooBig:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        raise errors.FileTooLarge(
-            _("Le corps dépasse {limit} octets.").format(limit=limit), limit_bytes=limit
-        ) from None

@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
@@ -20,7 +19,7 @@ from accounts.authentication import authenticate
 from accounts.services import Caller
 from fr02 import errors
 from fr02.bridge import in_database
-from fr02.json_body import StrictSerializer, parse_json
+from fr02.json_body import StrictSerializer, read_json
 from tts import samples
 from tts.engines.base import EngineError, EngineOrder
 from tts.engines.registry import engine_named
@@ -45,7 +44,7 @@ class BlendPreviewView(APIView):
     )
     async def post(self, request: HttpRequest) -> HttpResponseBase:
         caller = await in_database(authenticate, request)
-        order = await in_database(_order, caller, parse_json(request.body))
+        order = await in_database(_order, caller, read_json(request))
         pieces = engine_named("kokoro").stream(order)
         try:
             first = await anext(pieces)
@@ -62,8 +61,6 @@ class BlendPreviewView(APIView):
             if request.method == "POST":
                 return await self.post(request)
             raise errors.only("POST")
-        except RequestDataTooBig:
-            return errors.problem_response(errors.FileTooLarge(), request)
         except (errors.Fr02Error, ValidationError) as error:
             return cast(HttpResponseBase, errors.handle_exception(error, {"request": request}))
 

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 SUBPROTOCOL = "fr02.v1"
 TICKET_PREFIX = "ticket."
-NORMAL, POLICY, INTERNAL = 1000, 1008, 1011
+NORMAL = 1000
 
 
 class SpeechConsumer(AsyncWebsocketConsumer):
@@ -52,12 +52,17 @@ class SpeechConsumer(AsyncWebsocketConsumer):
         self.request_id = uuid.uuid4().hex
         try:
             self.caller = await self._authenticate()
-            open_sockets.add(self)
         except errors.Fr02Error as error:
             await self.close(error.close_code)
             return
         offered = self.scope.get("subprotocols") or []
         await self.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        try:
+            open_sockets.add(self)
+        except errors.TooManyStreams as error:
+            # After the upgrade: before it, a browser learns nothing but that the socket failed.
+            await self.refuse(error)
+            return
         self._expect_message()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
@@ -117,9 +122,7 @@ class SpeechConsumer(AsyncWebsocketConsumer):
             await self.refuse(error)
         except Exception:
             # The socket would stay open for ever, and its client with it: close, then let the error be seen.
-            unforeseen = errors.EngineError(_("Une erreur interne est survenue. Elle a été enregistrée."))
-            unforeseen.code, unforeseen.status = "internal_error", 500
-            await self.refuse(unforeseen)
+            await self.refuse(errors.InternalError())
             raise
 
     async def _speak(self, data: Any) -> None:
@@ -162,8 +165,7 @@ class SpeechConsumer(AsyncWebsocketConsumer):
 
     def _give_up_waiting(self) -> None:
         seconds = round(settings.SOCKET_IDLE_SECONDS)
-        error = errors.InvalidRequest(_("Aucun message reçu en {seconds} secondes.").format(seconds=seconds))
-        error.code, error.close_code = "idle_timeout", POLICY
+        error = errors.IdleTimeout(_("Aucun message reçu en {seconds} secondes.").format(seconds=seconds))
         if self.inbox is not None:
             self.inbox.fail(error)
         else:

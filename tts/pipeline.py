@@ -242,7 +242,7 @@ def translate(error: base.EngineError) -> errors.Fr02Error:
     if isinstance(error, base.EngineUnavailable):
         return errors.EngineUnavailable()
     if isinstance(error, base.VoiceUnknown):
-        return errors.VoiceNotFound()
+        return errors.unknown_voice()
     if isinstance(error, base.EngineTimeout):
         return errors.EngineTimeout()
     if isinstance(error, base.TextNotSpeakable):

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fr02.errors import InvalidRequest, TextTooLong
+from billing.templatetags.billing_format import number
+from fr02.errors import InvalidRequest, TextTooLong, pointer_to
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ EXTRA_PARAMETERS = (
     ),
 )
 BY_NAME = {parameter.name: parameter for parameter in PARAMETERS + EXTRA_PARAMETERS}
+# How much of what was refused a sentence names: of a name its beginning, of many fields the first.
+SHOWN_NAME, SHOWN_FIELDS = 40, 5
 # A session gets its text afterwards, bit by bit.
 SESSION_PARAMETERS = tuple(parameter for name, parameter in BY_NAME.items() if name != "text")
 
@@ -93,25 +96,33 @@ def parse_session_request(data: Mapping[str, Any]) -> SpeechRequest:
     return SpeechRequest(text="", **_read_all(SESSION_PARAMETERS, data))
 
 
-def refused_fields(pointers: list[tuple[str, str]]) -> InvalidRequest:
-    """Return the refusal of some fields: it names the first of them in its sentence and all in its pointers."""
-    summary = "; ".join(f"{pointer[1:]} : {detail}" for pointer, detail in pointers[:5])
-    return InvalidRequest(_("Requête refusée — {summary}").format(summary=summary), pointers=pointers)
+def refused_fields(fields: list[tuple[str, str]]) -> InvalidRequest:
+    """Return the refusal of fields (name, sentence): it names the first of them in words and points at all."""
+    reasons = [
+        _("«\u202f{name}\u202f»\u00a0: {reason}").format(
+            name=name if len(name) <= SHOWN_NAME else f"{name[:SHOWN_NAME]}…", reason=why[0].lower() + why[1:]
+        )
+        for name, why in fields[:SHOWN_FIELDS]
+    ]
+    if len(fields) > SHOWN_FIELDS:
+        reasons.append(_("Les autres sont dans «\u202ferrors\u202f»."))
+    return InvalidRequest(
+        _("Requête refusée. {reasons}").format(reasons=" ".join(reasons)),
+        pointers=[(pointer_to(name), why) for name, why in fields],
+    )
 
 
 def too_long(limit: int) -> TextTooLong:
     """Return the refusal of a long text: it says the limit and what to use instead."""
     advice = (
         _("Utilisez la WebSocket /api/v1/tts/stream, qui accepte {limit} caractères.").format(
-            limit=settings.TEXT_LIMIT_SOCKET
+            limit=number(settings.TEXT_LIMIT_SOCKET)
         )
         if limit < settings.TEXT_LIMIT_SOCKET
         else _("Découpez-le en plusieurs demandes.")
     )
-    return TextTooLong(
-        _("Le texte dépasse {limit} caractères. {advice}").format(limit=limit, advice=advice),
-        limit_characters=limit,
-    )
+    detail = _("Le texte dépasse {limit} caractères. {advice}").format(limit=number(limit), advice=advice)
+    return TextTooLong(detail, pointers=[(pointer_to("text"), detail)], limit_characters=limit)
 
 
 def check_string(value: Any) -> str:
@@ -126,14 +137,14 @@ def check_string(value: Any) -> str:
 def _read_all(parameters: tuple[Parameter, ...], data: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     names = {parameter.name for parameter in parameters}
-    pointers = [(f"/{name}", _("Champ inconnu.")) for name in data if name not in names]
+    refused = [(name, _("Champ inconnu.")) for name in data if name not in names]
     for parameter in parameters:
         try:
             values[parameter.name] = _read(parameter, data)
         except ValueError as error:
-            pointers.append((f"/{parameter.name}", str(error)))
-    if pointers:
-        raise refused_fields(pointers)
+            refused.append((parameter.name, str(error)))
+    if refused:
+        raise refused_fields(refused)
     return values
 
 

@@ -170,13 +170,13 @@ def parse_message(data: Any) -> Message:
         raise _wrong_event(_("Valeurs possibles\u00a0: {choices}.").format(choices=choices))
     unknown = [field for field in data if field not in ("event", *event.fields)]
     if unknown:
-        raise refused_fields([(f"/{field}", _("Champ inconnu.")) for field in unknown])
+        raise refused_fields([(field, _("Champ inconnu.")) for field in unknown])
     if event.name != TEXT:
         return Message(event.name)
     try:
         return Message(TEXT, check_string(data.get("text")))
     except ValueError as error:
-        raise refused_fields([("/text", str(error))]) from None
+        raise refused_fields([("text", str(error))]) from None
 
 
 def _wrong_event(detail: str) -> InvalidRequest:

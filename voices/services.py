@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from fr02.errors import Conflict, EngineBusy, VoiceNotFound
+from fr02.errors import Conflict, EngineBusy, unknown_voice
 from voices import alarms, fish
 from voices.builtin import DEFAULT_STYLE, builtin_id, sync_builtin_voices
 from voices.editing import mark_deleted
@@ -37,11 +37,11 @@ def resolve_voice(*, user_id: int, voice_id: str | None) -> Voice:
     if voice_id is None:
         return default_voice()
     if not PUBLIC_ID.fullmatch(voice_id):
-        raise VoiceNotFound()
+        raise unknown_voice()
     audible = Voice.objects.audible_for(user_id).filter(Q(owner_id=user_id) | Q(retired_at=None))
     voice = audible.filter(public_id=voice_id).first() or look_up_voice(voice_id=voice_id)
     if voice is None:
-        raise VoiceNotFound()
+        raise unknown_voice()
     if voice.state == Voice.State.FAILED:
         raise Conflict(_("La préparation de cette voix a échoué. Supprimez-la et recommencez."))
     if voice.state != Voice.State.TRAINED:

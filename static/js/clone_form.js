@@ -1,5 +1,7 @@
 // Send the clone's form in the background: with progress, and without losing the recordings when it is refused.
 
+import { problemOf } from "./problems.js";
+
 const NUMBERS = new Intl.NumberFormat("fr-FR", { maximumFractionDigits: 0 });
 
 export function watchCloneForm(form) {
@@ -56,15 +58,7 @@ function finish(form, call) {
     location.assign(form.dataset.cloneDone);
     return;
   }
-  refuse(form, problemOf(call).detail);
-}
-
-function problemOf(call) {
-  try {
-    return JSON.parse(call.responseText);
-  } catch {
-    return { detail: "Le serveur a répondu de façon inattendue. Réessayez." };
-  }
+  refuse(form, problemOf(call.status, call.responseText).detail);
 }
 
 function refuse(form, words) {

@@ -1,6 +1,7 @@
 // Speak a text with the same API as the customer's programs, by the session of the page.
 
 import { euros } from "./money.js";
+import { LOST, problemOf } from "./problems.js";
 import { playStream } from "./stream_player.js";
 
 const NUMBERS = new Intl.NumberFormat("fr-FR");
@@ -84,10 +85,10 @@ class Playground {
         body: JSON.stringify(this.request),
         signal: call.signal,
       });
-      if (!response.ok) return this.refuse(await readProblem(response));
+      if (!response.ok) return this.refuse(problemOf(response.status, await response.text()));
       await this.play(response, askedAt);
     } catch (error) {
-      if (error.name !== "AbortError") this.refuse({ detail: "La connexion a été coupée avant la fin. Réessayez." });
+      if (error.name !== "AbortError") this.refuse({ detail: LOST });
     } finally {
       if (this.call === call) this.wait(false);
     }
@@ -148,14 +149,6 @@ async function getJson(address) {
   const response = await fetch(address, { headers: { Accept: "application/json" } });
   if (!response.ok) throw new Error(address);
   return response.json();
-}
-
-async function readProblem(response) {
-  try {
-    return await response.json();
-  } catch {
-    return { detail: "Le serveur a répondu de façon inattendue. Réessayez." };
-  }
 }
 
 for (const form of document.querySelectorAll("[data-playground]")) new Playground(form);

@@ -1,8 +1,7 @@
 // Ask for speech by the session of the page, and play it in an <audio> while it arrives.
 
+import { LOST, problemOf } from "./problems.js";
 import { playStream } from "./stream_player.js";
-
-const LOST = "La connexion a été coupée avant la fin. Réessayez.";
 
 /** POST `body` to `address` and play the answer; words on how it goes are shown in `status`. */
 export async function speak({ address, body, player, status }) {
@@ -14,7 +13,7 @@ export async function speak({ address, body, player, status }) {
       body: JSON.stringify(body),
     });
     if (!response.ok) {
-      status.textContent = (await readProblem(response)).detail;
+      status.textContent = problemOf(response.status, await response.text()).detail;
       return;
     }
     player.hidden = false;
@@ -28,12 +27,4 @@ export async function speak({ address, body, player, status }) {
 /** Return the token that every form of the page carries. */
 export function csrfToken() {
   return document.querySelector("[name=csrfmiddlewaretoken]").value;
-}
-
-async function readProblem(response) {
-  try {
-    return await response.json();
-  } catch {
-    return { detail: "Le serveur a répondu de façon inattendue. Réessayez." };
-  }
 }

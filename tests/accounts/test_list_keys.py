@@ -65,3 +65,13 @@ def test_failover_of_somebody_elses_key_is_not_found(client, alice, bob):
     assert client.post(f"{URL}/{key.pk}/secours", {"is_allowed": "True"}).status_code == 404
     key.refresh_from_db()
     assert not key.allows_failover
+
+
+def test_the_switch_of_the_failover_keeps_the_place_on_the_keyboard(client, alice, settings):
+    """htmx gives the focus back to what has the same id in the new part."""
+    client.force_login(alice.user)
+    settings.FISH_API_KEY = "fish-test"
+    key = ApiKey.objects.get()
+    for is_allowed in ("True", "False"):
+        page = client.post(f"{URL}/{key.pk}/secours", {"is_allowed": is_allowed}, follow=True)
+        assert f'id="secours-{key.pk}"' in page.content.decode()

@@ -31,6 +31,15 @@ def test_the_list_says_so_and_offers_nothing_more(client, alice):
     assert f"/developpeurs/cles/{key.pk}/revoquer" not in page
 
 
+def test_it_says_which_key_is_revoked(client, alice):
+    client.force_login(alice.user)
+    key, _secret = create_api_key(user=alice.user, name="Perdue")
+    said = "La clé « Perdue » est révoquée."
+    assert said in client.get(revoke(client, key.pk)["Location"]).content.decode()
+    for other in (ApiKey.objects.exclude(pk=key.pk).get().pk, "n’importe quoi", ""):
+        assert "est révoquée" not in client.get("/developpeurs/cles", {"revoked": other}).content.decode()
+
+
 def test_once_more_changes_nothing(client, alice):
     client.force_login(alice.user)
     key = ApiKey.objects.get()

@@ -40,6 +40,32 @@ def test_a_part(client, link, asked, span):
 def test_a_part_that_is_not_there(client, link, asked):
     response = client.get(link, headers={"Range": asked})
     assert (response.status_code, response["Content-Range"]) == (416, "bytes */100")
+    assert (response["Content-Type"], response["Accept-Ranges"]) == ("application/problem+json", "bytes")
+    problem = response.json()
+    assert (problem["code"], problem["title"]) == ("range_not_satisfiable", "Plage impossible")
+    assert problem["detail"] == "Le fichier a 100 octets\u202f; la plage demandée n’en contient aucun."
+
+
+def refused(client, url):
+    response = client.get(url)
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+    return response.json()["detail"]
+
+
+def test_a_link_that_has_expired(client, link):
+    assert refused(client, storages["default"].url(NAME, expire=-1)).startswith("Ce lien a expiré.")
+
+
+def test_a_link_that_was_changed(client, link):
+    later = link.replace("expires=", "expires=1")
+    for url in (later, link + "x", link.split("?")[0], link.replace("portion", "autre")):
+        assert refused(client, url) == "Ce lien n’est pas valide."
+
+
+def test_a_file_that_is_gone(client, link):
+    storages["default"].delete(NAME)
+    response = client.get(link)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,4-5", "items=0-5", "bytes=", "bytes=-", "n’importe quoi"])

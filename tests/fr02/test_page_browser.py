@@ -99,6 +99,8 @@ def test_a_key_is_created_and_revoked(visit, alice):
     page.click("#cles >> text=Révoquer")
     page.click(".popup >> text=Révoquer la clé")
     expect(page.locator("#cles .badge")).to_have_text("Révoquée")
+    expect(page.locator("#cles [data-revoked]")).to_have_text("La clé « Site vitrine » est révoquée.")
+    expect(page.locator("#cles [data-revoked]")).to_be_focused()
     assert page.url.endswith("/developpeurs/")
     assert raw not in page.content()
     assert other.request.get(voices, headers={"X-API-Key": raw}).status == 401

@@ -1,5 +1,7 @@
 """The pages for what goes wrong, and the catalogue that explains every code."""
 
+import re
+
 import httpx
 import pytest
 from django.db import connection
@@ -112,6 +114,23 @@ def test_the_catalogue_explains_every_error(client, db):
         assert entry.status == error.status
         assert entry.close_code in (None, error.close_code)
         assert f'id="{error.code}"' in page
+
+
+@pytest.mark.parametrize(
+    ("code", "close_code"),
+    [("conflict", 4400), ("idle_timeout", 1008), ("internal_error", 1011), ("too_many_streams", 4429)],
+)
+def test_the_catalogue_says_how_sockets_end(client, db, code, close_code):
+    (entry,) = [entry for entry in CATALOGUE if entry.code == code]
+    assert entry.close_code == close_code
+    asyncapi = client.get("/asyncapi.yaml").content.decode()
+    assert re.search(rf"\b{close_code}\s+\([\w\s,]*\b{code}\b", asyncapi)
+
+
+def test_the_limits_in_the_catalogue_are_those_of_this_server(client, db, settings):
+    page = client.get("/developpeurs/erreurs").content.decode()
+    assert "2\u202f000 caractères par POST, 10\u202f000 par WebSocket." in page
+    assert f"{settings.SOCKET_IDLE_SECONDS:.0f} secondes." in page
 
 
 @pytest.mark.parametrize("host", ["", "OVHcloud, 2 rue Kellermann, 59100 Roubaix"])

@@ -1,14 +1,17 @@
 """The limits of an account, from outside: what an answer says of them, and what happens beyond."""
 
+import contextlib
 import json
 from datetime import timedelta
 
+import httpx
 from django.conf import settings
 from django.utils import timezone
+from httpx_ws import connect_ws
 
 from billing.models import Account
 from billing.services import credit_of
-from tests.tts.test_socket import listen, say
+from tests.tts.test_socket import PATH, listen, say
 from tests.tts.test_speak import HELLO, assert_nothing_lost, assert_problem, speak
 from tts import api_preview
 
@@ -71,6 +74,19 @@ def test_too_many_requests_on_the_socket(server, alice):
     sounds, texts, close_code = listen(server.url, alice.headers, say(HELLO["text"]))
     assert (sounds, len(texts), close_code) == ([], 1, 4429)
     assert json.loads(texts[0])["code"] == "rate_limited"
+
+
+def test_too_many_sockets(server, alice):
+    """After the upgrade: a browser learns nothing of a socket that is refused before it."""
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(httpx.Client(base_url=server.url))
+        for _number in range(settings.SOCKETS_PER_ACCOUNT):
+            stack.enter_context(connect_ws(PATH, client, headers=alice.headers))
+        sounds, texts, close_code = listen(server.url, alice.headers)
+    assert (sounds, len(texts), close_code) == ([], 1, 4429)
+    assert json.loads(texts[0])["code"] == "too_many_streams"
+    _sounds, texts, close_code = listen(server.url, alice.headers, say(HELLO["text"]))
+    assert (texts, close_code) == ([], 1000)
 
 
 def test_too_many_previews(stage, client, alice, monkeypatch):

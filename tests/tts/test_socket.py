@@ -125,6 +125,12 @@ def test_bad_messages(server, alice, name):
     assert_nothing_lost(alice, before)
 
 
+def test_a_voice_that_is_not_ready(server, alice):
+    voice_id = alice.starter_id
+    alice.user.voices.update(state="training")
+    assert_refused(listen(server.url, alice.headers, say(voice_id=voice_id)), 4400, "conflict")
+
+
 def test_no_credit(server, charlie):
     credit = credit_of(charlie.user.pk)
     adjust_credit(

@@ -220,7 +220,12 @@ def test_a_slot_is_held_as_long_as_a_request_may_take(fish: StandIn, settings: A
     fish.fail("status", where="wallet", status=401, message="why")
     with FishClient() as client, pytest.MonkeyPatch.context() as patch:
         release = limiter.release
-        patch.setattr(limiter, "release", lambda slot: (leases.append(lease_of(slot)), release(slot=slot)))
+
+        def note_and_release(slot: Any) -> None:
+            leases.append(lease_of(slot))
+            release(slot=slot)
+
+        patch.setattr(limiter, "release", note_and_release)
         with pytest.raises(FishUnauthorized):
             client.get_credit()
     assert leases[0] >= 2 * settings.FISH_MANAGEMENT_SECONDS
