@@ -17,7 +17,6 @@ from tests.tts.sound import measure
 from tests.tts.test_socket import listen, say
 from tts.models import Generation
 
-
 HELLO = "Bonjour à tous."
 URL = "/api/v1/tts/"
 # rclone answers 400 where Amazon says 403, to a link that has expired or bears no signature.
