@@ -234,6 +234,8 @@ UNFOLD = {
 TEXT_LIMIT_REST = env.integer("TEXT_LIMIT_REST", 2_000)
 TEXT_LIMIT_SOCKET = env.integer("TEXT_LIMIT_SOCKET", 10_000)
 SOCKET_IDLE_SECONDS = env.number("SOCKET_IDLE_SECONDS", 60)
+# How long a client may take nothing of what is sent to it; the audio made so far is charged.
+CLIENT_STILL_SECONDS = env.number("CLIENT_STILL_SECONDS", 60)
 SOCKET_MESSAGE_BYTES = 64 * 1024
 SOCKETS_PER_ACCOUNT = env.integer("SOCKETS_PER_ACCOUNT", 20)
 KOKORO_MODEL_PATH = env.path("KOKORO_MODEL_PATH", VAR_DIR / "kokoro" / "model.onnx")
