@@ -111,6 +111,8 @@ DATABASES = {
         "PASSWORD": _conninfo.get("password", ""),
         "HOST": _conninfo.get("host", ""),
         "PORT": _conninfo.get("port", ""),
+        # A connection of the pool that PostgreSQL has closed meanwhile is replaced before it is used.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
             # For the ledger's statements (billing.database); Django's own cursors prepare nothing.
