@@ -306,10 +306,12 @@ def _claw_back(
 
 
 def _locked_top_up(**names: Any) -> TopUp:
-    """Return the top-up as it is once its account is locked."""
-    found = TopUp.objects.filter(**names).first()
+    """Return the top-up as it is once its account is locked. Raises NotKnownYet."""
+    ((name, value),) = names.items()
+    # Nothing is known by the name of nothing: it would be any top-up whose payment has not begun.
+    found = TopUp.objects.filter(**names).first() if value is not None else None
     if found is None:
-        raise NotKnownYet(next(iter(names.values())))
+        raise NotKnownYet(value or f"no {name}")
     account = ledger.lock_account(account_id=found.account_id)
     top_up = TopUp.objects.get(pk=found.pk)
     top_up.account = account

@@ -15,10 +15,16 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402  the apps must be 
 from fr02.body_limit import limit_bodies  # noqa: E402
 from fr02.daphne_repairs import repair_daphne  # noqa: E402
 from fr02.sockets import socket_application  # noqa: E402
+from fr02.still import end_still  # noqa: E402
 from tts.engines.registry import prepare_engines  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {"http": limit_bodies(cast(Any, django_application)), "websocket": socket_application}
+application = end_still(
+    cast(
+        Any,
+        ProtocolTypeRouter(
+            {"http": limit_bodies(cast(Any, django_application)), "websocket": socket_application}
+        ),
+    )
 )
 repair_daphne()
 

@@ -20,6 +20,8 @@ from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.defer import Deferred
 
+from fr02.daphne_flow import repair_flow
+
 # What has not ended by then is cancelled. The launcher waits a little longer (fr02.run).
 GOODBYE_SECONDS = 5.0
 
@@ -27,10 +29,11 @@ _answer_500 = WebRequest.handle_exception
 
 
 def repair_daphne() -> None:
-    """Put the three repairs in place, once per process."""
+    """Put these repairs and those of `fr02.daphne_flow` in place, once per process."""
     WebSocketProtocol.serverClose = _close_with_any_code
     WebRequest.handle_exception = _answer_or_drop
     Server.kill_all_applications = _say_goodbye
+    repair_flow()
 
 
 def _close_with_any_code(self: WebSocketProtocol, code: int | None = None) -> None:
@@ -39,7 +42,8 @@ def _close_with_any_code(self: WebSocketProtocol, code: int | None = None) -> No
 
 def _answer_or_drop(self: WebRequest, exception: BaseException) -> None:
     if self._response_started:
-        self.channel.transport.loseConnection()
+        # Within a quarter of a minute, whatever the client still reads.
+        self.channel.timeoutConnection()
     else:
         _answer_500(self, exception)
 

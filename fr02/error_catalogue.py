@@ -8,9 +8,9 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from billing.payments import PaymentNotConfigured
-from billing.templatetags.billing_format import number
 from community.search import SearchTooSlow
 from fr02 import errors
+from fr02.typography import number
 
 
 @dataclass(frozen=True)

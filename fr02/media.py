@@ -11,7 +11,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, urlencode
@@ -20,17 +20,19 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 from django.core.files.storage import FileSystemStorage, storages
-from django.http import FileResponse, HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from billing.templatetags.billing_format import number
+from fr02.bridge import in_thread
 from fr02.errors import Forbidden, NotFound, RangeNotSatisfiable, StorageUnavailable, problem_response
+from fr02.typography import number
 
 logger = logging.getLogger(__name__)
 
 # What a storage may fail with, the folder's or S3's.
 STORAGE_ERRORS = (OSError, BotoCoreError, ClientError, Boto3Error)
+CHUNK_BYTES = 64 * 1024
 CONTENT_TYPES = {".mp3": "audio/mpeg", ".wav": "audio/wav", ".pcm": "audio/pcm", ".opus": "audio/ogg"}
 # One range. Several, another unit or nonsense are passed over, as RFC 9110 (14.2) allows: the whole file is sent.
 RANGE = re.compile(r"bytes=(?!-$)(\d{0,18})-(\d{0,18})")
@@ -90,6 +92,27 @@ def serve_signed(request: HttpRequest, name: str) -> HttpResponseBase:
     return _send(request, file, Path(name))
 
 
+class Chunks:
+    """Read a file from where it stands, at most `remaining` bytes, piece by piece; the response closes it."""
+
+    def __init__(self, file: IO[bytes], remaining: int | None = None) -> None:
+        self._file, self._remaining = file, remaining
+
+    async def __aiter__(self) -> AsyncGenerator[bytes]:
+        while data := await in_thread(self._read):
+            yield data
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self) -> bytes:
+        if self._remaining is None:
+            return self._file.read(CHUNK_BYTES)
+        data = self._file.read(min(CHUNK_BYTES, self._remaining))
+        self._remaining -= len(data)
+        return data
+
+
 def _send(request: HttpRequest, file: IO[bytes], name: Path) -> HttpResponseBase:
     size = file.size  # type: ignore[attr-defined]
     content_type = CONTENT_TYPES.get(name.suffix, "application/octet-stream")
@@ -106,7 +129,7 @@ def _send(request: HttpRequest, file: IO[bytes], name: Path) -> HttpResponseBase
         return refusal
     start, end = span
     file.seek(start)
-    response = FileResponse(_Part(file, end - start + 1), content_type=content_type)
+    response = StreamingHttpResponse(Chunks(file, end - start + 1), content_type=content_type)
     response["Content-Length"] = str(end - start + 1)
     if asked:
         response.status_code = 206
@@ -125,18 +148,3 @@ def _span(asked: re.Match[str], size: int) -> tuple[int, int] | None:
         return (max(0, size - int(last)), size - 1) if int(last) and size else None
     start, end = int(first), min(int(last) if last else size - 1, size - 1)
     return (start, end) if start <= end else None
-
-
-class _Part:
-    """Read at most `remaining` bytes of a file, for FileResponse."""
-
-    def __init__(self, file: IO[bytes], remaining: int) -> None:
-        self.file, self.remaining = file, remaining
-
-    def read(self, size: int) -> bytes:
-        data = self.file.read(min(size, self.remaining))
-        self.remaining -= len(data)
-        return data
-
-    def close(self) -> None:
-        self.file.close()

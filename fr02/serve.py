@@ -22,5 +22,7 @@ MESSAGE_BYTES = 128 * 1024
 if __name__ == "__main__":
     http_protocol.WebRequest = LimitedRequest  # daphne has no setting for it
     limits = [f"--websocket-max-{what}-size={MESSAGE_BYTES}" for what in ("message", "frame")]
+    # A pong stands behind all the audio that the client has not read yet: its absence proves nothing.
+    pings = "--ping-timeout=0"
     # Verbosity 0 writes no access log: addresses can carry signatures.
-    CommandLineInterface().run([*limits, "--verbosity=0", *sys.argv[1:]])
+    CommandLineInterface().run([*limits, pings, "--verbosity=0", *sys.argv[1:]])

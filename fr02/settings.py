@@ -111,6 +111,8 @@ DATABASES = {
         "PASSWORD": _conninfo.pop("password", ""),
         "HOST": _conninfo.pop("host", ""),
         "PORT": _conninfo.pop("port", ""),
+        # A connection of the pool that PostgreSQL has closed meanwhile is replaced before it is used.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
             "connect_timeout": 5,
             # What is left of the address: `sslmode` and whatever else stands behind its question mark.
@@ -236,6 +238,8 @@ UNFOLD = {
 TEXT_LIMIT_REST = env.integer("TEXT_LIMIT_REST", 2_000)
 TEXT_LIMIT_SOCKET = env.integer("TEXT_LIMIT_SOCKET", 10_000)
 SOCKET_IDLE_SECONDS = env.number("SOCKET_IDLE_SECONDS", 60)
+# How long a client may take nothing of what is sent to it; the audio made so far is charged.
+CLIENT_STILL_SECONDS = env.number("CLIENT_STILL_SECONDS", 60)
 SOCKET_MESSAGE_BYTES = 64 * 1024
 SOCKETS_PER_ACCOUNT = env.integer("SOCKETS_PER_ACCOUNT", 20)
 KOKORO_MODEL_PATH = env.path("KOKORO_MODEL_PATH", VAR_DIR / "kokoro" / "model.onnx")

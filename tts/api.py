@@ -1,7 +1,7 @@
 """The REST doors of speech: synthesis, quote, history, subtitles, stream tickets."""
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +21,7 @@ from billing.services import credit_of
 from fr02 import errors
 from fr02.bridge import in_database, in_thread
 from fr02.json_body import read_json
-from fr02.media import CONTENT_TYPES, storage_at_work
+from fr02.media import CONTENT_TYPES, Chunks, storage_at_work
 from tts import history, idempotency, serializers
 from tts.models import Generation
 from tts.pipeline import Synthesis, fingerprint, open_synthesis
@@ -30,7 +30,6 @@ from tts.services import IdempotencyKeyTaken, delete_generation, remember_respon
 from voices.services import resolve_voice
 
 CHARACTERS_PER_SECOND = 15
-REPLAY_CHUNK_BYTES = 64 * 1024
 
 
 class SpeechView(APIView):
@@ -194,12 +193,12 @@ async def _replay(generation: Generation, wants_audio: bool) -> HttpResponseBase
     if wants_audio:
         if not generation.audio_name:
             raise errors.NotFound(_("L’audio de cette synthèse n’a pas été conservé."))
-        return _audio_response(generation, _read(await in_thread(_open_stored, generation)))
+        return _audio_response(generation, Chunks(await in_thread(_open_stored, generation)))
     fresh = await in_database(history.replayed, generation)
     return JsonResponse(fresh, json_dumps_params={"ensure_ascii": False})
 
 
-def _audio_response(generation: Generation, audio: AsyncGenerator[bytes]) -> StreamingHttpResponse:
+def _audio_response(generation: Generation, audio: AsyncIterable[bytes]) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         audio,
         content_type=CONTENT_TYPES[f".{generation.format}"],
@@ -241,11 +240,3 @@ def _open_stored(generation: Generation) -> File:
             return file
     except FileNotFoundError:
         raise errors.NotFound(_("L’audio de cette synthèse n’a pas été conservé.")) from None
-
-
-async def _read(file: File) -> AsyncGenerator[bytes]:
-    try:
-        while data := await in_thread(file.read, REPLAY_CHUNK_BYTES):
-            yield data
-    finally:
-        await in_thread(file.close)

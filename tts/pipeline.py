@@ -18,10 +18,12 @@ from typing import Any
 
 from django.core.files import File
 from django.core.files.storage import storages
+from django.db import Error
 from django.utils.translation import gettext as _
 
 from accounts.services import Caller
 from billing.pricing import price_micros
+from billing.services import Settlement
 from fr02 import errors
 from fr02.bridge import in_database, in_thread
 from fr02.media import STORAGE_ERRORS
@@ -42,6 +44,8 @@ logger = logging.getLogger(__name__)
 
 SAMPLE_RATE = 24_000
 SPOOL_BYTES = 1024 * 1024
+# A database that restarts is back by then; what takes longer is settled by the sweeper, at the last checkpoint.
+CLOSE_AGAIN_S = (0.5, 2.0, 5.0)
 
 _finishing: set[asyncio.Task[Any]] = set()
 
@@ -167,15 +171,11 @@ class Synthesis:
             self.delivery = Delivery(warnings=self.delivery.warnings)
         if not self.delivery.total_characters and status != Generation.Status.DONE:
             status = Generation.Status.FAILED
-        settlement = await in_database(
-            close_generation,
-            generation=self.generation,
-            status=status,
-            failure=failure,
-            delivery=self.delivery,
-            is_stored=self.is_stored,
-        )
-        checkpoints.remove(self.generation)
+        try:
+            settlement = await self._close(status, failure)
+        finally:
+            # As long as it is noted its hold lives: what could not be closed is left to the sweeper.
+            checkpoints.remove(self.generation)
         self.generation.status = status
         if settlement is not None:
             self.balance_micros = settlement.balance_micros
@@ -183,6 +183,25 @@ class Synthesis:
         elif self.is_stored:
             self.is_stored = False
             await in_thread(storages["default"].delete, self.generation.audio_name)
+
+    async def _close(self, status: str, failure: str) -> Settlement | None:
+        """Close the row, again and again while the database fails for a moment."""
+        for wait_s in (*CLOSE_AGAIN_S, None):
+            try:
+                return await in_database(
+                    close_generation,
+                    generation=self.generation,
+                    status=status,
+                    failure=failure,
+                    delivery=self.delivery,
+                    is_stored=self.is_stored,
+                )
+            except Error:
+                logger.exception("generation %s: not closed", self.generation.pk)
+                if wait_s is None:
+                    raise
+                await asyncio.sleep(wait_s)
+        raise AssertionError
 
 
 async def open_synthesis(

@@ -12,8 +12,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from billing.templatetags.billing_format import number
 from fr02.errors import InvalidRequest, TextTooLong, pointer_to
+from fr02.typography import number
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from procrastinate.contrib.django import app
 from accounts.services import Caller
 from billing.models import Hold
 from billing.pricing import price_micros
-from billing.services import Settlement, Usage, extend_holds, grow_hold, hold_credit, settle_hold
+from billing.services import Settlement, Usage, credit_of, extend_holds, grow_hold, hold_credit, settle_hold
 from fr02.errors import Conflict, NotFound, StorageUnavailable
 from fr02.media import storage_at_work
 from tts.engines.base import EngineOrder
@@ -38,6 +38,7 @@ CHECKPOINT = """
         SELECT id FROM tts_generation WHERE id = now.id AND status = 'pending' FOR UPDATE SKIP LOCKED
     )
 """
+INTERRUPTED = "interrupted"
 EXTENSIONS = {"mp3": "mp3", "wav": "wav", "pcm": "pcm", "opus": "opus"}
 
 
@@ -161,7 +162,7 @@ def close_generation(
 ) -> Settlement | None:
     """Capture what was delivered, release the rest and close the row, in one transaction.
 
-    Returns None when somebody (the sweeper) closed it before.
+    Returns None when somebody (the sweeper) closed it before. An attempt whose answer was lost may be made again.
     """
     cost_micros = delivery.cost_micros(generation.created_at)
     upstream_bytes = upstream_bytes_of(generation, delivery.characters)
@@ -174,7 +175,7 @@ def close_generation(
             usage=_usage(generation, delivery.total_characters, upstream_bytes),
         )
         if settlement is None:
-            return None
+            return _settled_before(generation)
         Generation.objects.filter(pk=generation.pk).update(
             status=status,
             failure=failure,
@@ -192,6 +193,15 @@ def close_generation(
             idempotency_key=generation.idempotency_key if status == Generation.Status.DONE else None,
         )
     return settlement
+
+
+def _settled_before(generation: Generation) -> Settlement | None:
+    """Return what an earlier attempt to close a synthesis settled, or None when the sweeper did."""
+    row = Generation.objects.filter(pk=generation.pk).exclude(failure=INTERRUPTED).first()
+    if row is None or row.status == Generation.Status.PENDING:
+        return None
+    credit = credit_of(row.user_id)
+    return Settlement(credit.balance_micros, row.cost_micros, credit.available_micros)
 
 
 def upstream_bytes_of(generation: Generation, characters: dict[str, int]) -> int:
@@ -219,14 +229,17 @@ def sweep_generations() -> int:
                 usage=_usage(generation, generation.billed_characters, upstream_bytes_of(generation, {})),
             )
             delivered = generation.billed_characters > 0
-            closed += Generation.objects.filter(pk=generation.pk, status=Generation.Status.PENDING).update(
+            is_mine = Generation.objects.filter(pk=generation.pk, status=Generation.Status.PENDING).update(
                 status=Generation.Status.PARTIAL if delivered else Generation.Status.FAILED,
-                failure="interrupted",
+                failure=INTERRUPTED,
                 cost_micros=settlement.captured_micros if settlement else 0,
                 audio_name="",
                 finished_at=timezone.now(),
                 idempotency_key=None,
             )
+        if not is_mine:
+            continue  # it was closed by its own process at the last moment, and keeps its audio
+        closed += 1
         # The crash may have come between storing and closing: nobody would find that file again.
         with contextlib.suppress(StorageUnavailable), storage_at_work():
             storages["default"].delete(generation.audio_name)

@@ -2,10 +2,10 @@
 
 from django import template
 
-register = template.Library()
+from fr02.typography import NARROW_SPACE, NO_BREAK_SPACE, number
 
-NARROW_SPACE = "\u202f"
-NO_BREAK_SPACE = "\u00a0"
+register = template.Library()
+register.filter("number", number)
 
 
 @register.filter
@@ -21,9 +21,3 @@ def euros(micros: int) -> str:
 def signed_euros(micros: int) -> str:
     """Return an amount with its sign, plus included."""
     return ("+" if micros > 0 else "") + euros(micros)
-
-
-@register.filter
-def number(value: int) -> str:
-    """Return a whole number with narrow spaces between thousands."""
-    return f"{int(value):,}".replace(",", NARROW_SPACE)

@@ -148,3 +148,20 @@ def test_l12_refund_and_dispute_do_not_debit_twice(shop: Shop, alice: User) -> N
     assert account_of(alice).balance_micros == 0
     assert entries_of(alice, "refund") == [-6 * EURO]
     assert entries_of(alice, "dispute") == [-4 * EURO]
+
+
+@pytest.mark.parametrize("kind", ["refund", "dispute"])
+def test_what_names_no_payment_takes_from_nobody(shop: Shop, alice: User, bob: User, kind: str) -> None:
+    shop.order(alice)  # its row has no payment yet either
+    top_up = shop.buy(bob, 10 * EURO)
+    shop.delivery.is_held = True
+    if kind == "refund":
+        foreign = shop.world.give_back(shop.world.things[top_up.charge_id], 400)
+    else:
+        foreign = shop.world.open_dispute(top_up.charge_id)
+    foreign["payment_intent"] = None
+    shop.delivery.release()
+    assert (account_of(alice).balance_micros, account_of(alice).is_frozen) == (0, False)
+    assert account_of(bob).balance_micros == 10 * EURO
+    assert not Refund.objects.exists()
+    assert not Dispute.objects.exists()

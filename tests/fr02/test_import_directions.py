@@ -16,7 +16,16 @@ ALLOWED = {
 }
 # What everyone may use of the composition root.
 SHARED = {
-    *("fr02.errors", "fr02.bridge", "fr02.locks", "fr02.media", "fr02.env", "fr02.json_body", "fr02.quota"),
+    *(
+        "fr02.errors",
+        "fr02.bridge",
+        "fr02.locks",
+        "fr02.media",
+        "fr02.env",
+        "fr02.json_body",
+        "fr02.quota",
+        "fr02.typography",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
@@ -13,27 +14,27 @@ NAME = "essai/portion.mp3"
 @pytest.fixture
 def link() -> Iterator[str]:
     storages["default"].save(NAME, ContentFile(AUDIO))
-    yield storages["default"].url(NAME)
+    yield "/media/" + storages["default"].url(NAME).partition("/media/")[2]
     storages["default"].delete(NAME)
 
 
-def test_it_works(client, link):
-    response = client.get(link)
-    assert (response.status_code, response.getvalue()) == (200, AUDIO)
-    assert response["Accept-Ranges"] == "bytes"
-    assert response["Cache-Control"] == "private, max-age=300"
-    assert "Content-Range" not in response
+def test_it_works(server, link):
+    response = httpx.get(server.url + link)
+    assert (response.status_code, response.content) == (200, AUDIO)
+    assert response.headers["Accept-Ranges"] == "bytes"
+    assert response.headers["Cache-Control"] == "private, max-age=300"
+    assert "Content-Range" not in response.headers
 
 
 @pytest.mark.parametrize(
     ("asked", "span"),
     [("bytes=0-9", (0, 9)), ("bytes=90-", (90, 99)), ("bytes=-5", (95, 99)), ("bytes=95-999", (95, 99))],
 )
-def test_a_part(client, link, asked, span):
-    response = client.get(link, headers={"Range": asked})
+def test_a_part(server, link, asked, span):
+    response = httpx.get(server.url + link, headers={"Range": asked})
     first, last = span
-    assert (response.status_code, response.getvalue()) == (206, AUDIO[first : last + 1])
-    assert response["Content-Range"] == f"bytes {first}-{last}/100"
+    assert (response.status_code, response.content) == (206, AUDIO[first : last + 1])
+    assert response.headers["Content-Range"] == f"bytes {first}-{last}/100"
 
 
 @pytest.mark.parametrize("asked", ["bytes=100-", "bytes=9-5", "bytes=-0"])
@@ -68,8 +69,8 @@ def test_a_file_that_is_gone(client, link):
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("asked", ["bytes=0-1,4-5", "items=0-5", "bytes=", "bytes=-", "n’importe quoi"])
-def test_what_is_not_one_part_gets_the_whole(client, link, asked):
-    response = client.get(link, headers={"Range": asked})
-    assert (response.status_code, response.getvalue()) == (200, AUDIO)
-    assert "Content-Range" not in response
+@pytest.mark.parametrize("asked", ["bytes=0-1,4-5", "items=0-5", "bytes=", "bytes=-", "n'importe quoi"])
+def test_what_is_not_one_part_gets_the_whole(server, link, asked):
+    response = httpx.get(server.url + link, headers={"Range": asked})
+    assert (response.status_code, response.content) == (200, AUDIO)
+    assert "Content-Range" not in response.headers

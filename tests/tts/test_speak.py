@@ -259,7 +259,7 @@ def test_a_client_who_leaves_pays_for_what_was_sent(server, alice):
     before = credit_of(alice.user.pk).balance_micros
     body = {"text": text, "format": "pcm"}
     with httpx.stream(
-        "POST", server.url + URL, json=body, headers=alice.headers | {"Accept": "audio/*"}
+        "POST", server.url + URL, json=body, headers=alice.headers | {"Accept": "audio/*"}, timeout=60
     ) as response:
         next(response.iter_raw())
     row = Generation.objects.get(pk=response.headers["X-Generation-Id"])

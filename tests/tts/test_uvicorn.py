@@ -10,20 +10,12 @@ from tests.tts.talk import talking
 from tests.tts.test_socket import BAD_MESSAGES, HELLO, assert_refused, listen, say
 from tts.models import Generation
 
+UVICORN = [sys.executable, "-m", "uvicorn", "fr02.asgi:application", "--port", "{port}", "--lifespan", "off"]
+
 
 @pytest.fixture
 def uvicorn_server(stage, media_dir, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "fr02.asgi:application",
-        "--port",
-        "{port}",
-        "--lifespan",
-        "off",
-    ]
-    server = start_server(tmp_path, media_dir, command)
+    server = start_server(tmp_path, media_dir, UVICORN)
     yield server
     server.stop()
 

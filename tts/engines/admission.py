@@ -5,11 +5,13 @@ measured pace of this machine. Dertouzos (1974): on one processor no order misse
 one.
 """
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tts.engines.base import EngineBusy
-from tts.engines.scheduler import FIRST_AUDIO_S, Job, Scheduler, Stream
+from tts.engines.scheduler import FIRST_AUDIO_S, Job, Pace, Scheduler, Stream
 
 SAFETY_S = 0.3  # a segment must be there this long before it is needed
 SAFETY_FACTOR = 1.1  # predicted costs are taken this much worse
@@ -17,6 +19,7 @@ SHORTER = 0.9  # and predicted lengths this much shorter: both err by some 12 %,
 ALONE_FACTOR = 1.3  # a run on every core that gets company takes this much longer than one beside others
 MAX_FIRST_WAIT_S = 8.0
 MAX_STREAMS = 64
+NEWCOMER = 0  # no stream's key: those are addresses
 HOLDS_S = (0.0, 0.3, 0.7, 1.2, 2.0, 3.0, 4.5, 6.0, 7.5)
 RETRIES_S = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 45.0, 60.0)
 
@@ -47,46 +50,61 @@ class _Future:
         self.offset_s += sound_s
 
 
-def admit(scheduler: Scheduler, sounds_s: Sequence[float], now: float) -> Stream:
+@dataclass(frozen=True)
+class Present:
+    """Keep where everybody stands at one moment, so that the future can be played without stopping the present."""
+
+    now: float
+    futures: list[_Future]
+    free_at: list[float]  # per worker
+    pace: Pace
+    is_idle: bool
+
+
+def look(scheduler: Scheduler, now: float) -> Present:
+    """Return where everybody stands; quick, for whoever holds the pool's lock."""
+    futures, free_at = _present(scheduler, now)
+    is_idle = not scheduler.streams and not scheduler.running
+    return Present(now, futures, free_at, replace(scheduler.pace), is_idle)
+
+
+def admit(present: Present, sounds_s: Sequence[float]) -> Stream:
     """Return the admitted stream, not yet added; raises EngineBusy with an honest wait when it cannot be
     gap-free.
 
     A lone listener is always admitted. The stream may start a little later (`release_at`) when that makes
     it gap-free.
     """
-    if not scheduler.streams and not scheduler.running:
-        return Stream(list(sounds_s), arrived_at=now, release_at=now)
-    before = {future.key: future.late_s for future in _play(scheduler, now, None)}
-    if len(scheduler.streams) < MAX_STREAMS:
+    now, sounds_s = present.now, list(sounds_s)
+    if present.is_idle:
+        return Stream(sounds_s, arrived_at=now, release_at=now)
+    alone = _play(present, None, {})
+    assert alone is not None
+    allowed = {future.key: max(0.0, future.late_s) for future in alone} | {NEWCOMER: 0.0}
+    if len(present.futures) < MAX_STREAMS:
         for hold_s in HOLDS_S:
-            if _fits(scheduler, sounds_s, now, 0.0, hold_s, before):
-                return Stream(list(sounds_s), arrived_at=now, release_at=now + hold_s)
-    for delay_s in RETRIES_S:
-        if _fits(scheduler, sounds_s, now, delay_s, 0.0, before):
-            raise EngineBusy(delay_s)
-    raise EngineBusy(RETRIES_S[-1])
+            if _fits(present, sounds_s, 0.0, hold_s, allowed):
+                return Stream(sounds_s, arrived_at=now, release_at=now + hold_s)
+    index = bisect_left(RETRIES_S, True, key=lambda delay_s: _fits(present, sounds_s, delay_s, 0.0, allowed))
+    raise EngineBusy(RETRIES_S[min(index, len(RETRIES_S) - 1)])
 
 
 def _fits(
-    scheduler: Scheduler,
-    sounds_s: Sequence[float],
-    now: float,
-    delay_s: float,
-    hold_s: float,
-    before: dict[int, float],
+    present: Present, sounds_s: list[float], delay_s: float, hold_s: float, allowed: dict[int, float]
 ) -> bool:
-    arrives_at = now + delay_s
+    arrives_at = present.now + delay_s
     release_at = arrives_at + hold_s
     first_needed_at = max(release_at, arrives_at + FIRST_AUDIO_S)
-    newcomer = _Future(0, list(sounds_s), arrives_at, first_needed_at, release_at)
-    for future in _play(scheduler, now, newcomer):
-        if future.late_s > max(0.0, before.get(future.key, 0.0)):
-            return False
+    newcomer = _Future(NEWCOMER, list(sounds_s), arrives_at, first_needed_at, release_at)
+    if _play(present, newcomer, allowed) is None:
+        return False
     return newcomer.played_at is None or newcomer.played_at - arrives_at <= MAX_FIRST_WAIT_S
 
 
-def _play(scheduler: Scheduler, now: float, newcomer: _Future | None) -> list[_Future]:
-    futures, free_at = _present(scheduler, now)
+def _play(present: Present, newcomer: _Future | None, allowed: dict[int, float]) -> list[_Future] | None:
+    """Play everything to its end, or to the first segment that is later than its stream is allowed: then None."""
+    futures = [replace(future, left_s=list(future.left_s)) for future in present.futures]
+    free_at = list(present.free_at)
     if newcomer is not None:
         futures.append(newcomer)
     waiting = [future for future in futures if future.left_s]
@@ -99,8 +117,10 @@ def _play(scheduler: Scheduler, now: float, newcomer: _Future | None) -> list[_F
             continue
         future = min(here, key=_Future.needed_at)
         sound_s = future.left_s.pop(0)
-        free_at[worker] = time + scheduler.pace.cost_s(sound_s) * SAFETY_FACTOR
+        free_at[worker] = time + present.pace.cost_s(sound_s) * SAFETY_FACTOR
         future.deliver(free_at[worker], sound_s * SHORTER)
+        if future.late_s > allowed.get(future.key, math.inf):
+            return None
         if not future.left_s:
             waiting.remove(future)
     return futures
@@ -113,7 +133,7 @@ def _present(scheduler: Scheduler, now: float) -> tuple[list[_Future], list[floa
     futures = []
     for stream in scheduler.streams:
         future = _Future(
-            id(stream), [], now, stream.deadline(0), stream.release_at, played_at=stream.played_at
+            id(stream), [], now, stream.deadline(0), stream.release_at, played_at=stream.playing_since(now)
         )
         future.offset_s = sum(stream.sounds_s[: stream.in_order])
         running = {job.index: ends[job] for job in scheduler.running if job.stream is stream}

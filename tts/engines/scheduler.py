@@ -56,6 +56,10 @@ class Stream:
             start = max(self.release_at, self.arrived_at + FIRST_AUDIO_S)
         return start + sum(self.sounds_s[:index])
 
+    def playing_since(self, now: float) -> float | None:
+        """Return when its listener began, as if they had never paused: they cannot have heard what they did not take."""
+        return None if self.played_at is None else max(self.played_at, now - self.taken_s)
+
     def ahead_s(self, index: int) -> float:
         """Return the sound between what the consumer took and segment `index`."""
         return sum(self.sounds_s[:index]) - self.taken_s

@@ -39,6 +39,7 @@ class WorkerPool:
         self._failed = failed
         self._clock = clock
         self._changed = threading.Condition()
+        self._admission = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._is_closing = False
 
@@ -47,13 +48,17 @@ class WorkerPool:
 
         `attach` is told the stream before any worker can see it.
         """
-        with self._changed:
-            stream = admission.admit(self._scheduler, sounds_s, self._clock())
-            attach(stream)
-            self._scheduler.add(stream)
-            self._start_threads()
-            self._changed.notify_all()
-            return stream
+        # One after the other, and beside the workers: the future takes long to play when there is a crowd.
+        with self._admission:
+            with self._changed:
+                present = admission.look(self._scheduler, self._clock())
+            stream = admission.admit(present, sounds_s)
+            with self._changed:
+                attach(stream)
+                self._scheduler.add(stream)
+                self._start_threads()
+                self._changed.notify_all()
+        return stream
 
     @property
     def is_busy(self) -> bool:
@@ -70,6 +75,8 @@ class WorkerPool:
     def taken(self, stream: Stream, sound_s: float) -> None:
         """Note how much sound, from the start, the consumer of `stream` has taken."""
         with self._changed:
+            # Who paused needs the rest as much later; else they would come first when they go on.
+            stream.played_at = stream.playing_since(self._clock())
             stream.taken_s = sound_s
             self._changed.notify_all()
 

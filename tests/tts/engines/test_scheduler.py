@@ -1,10 +1,13 @@
 """The order of work, decided with a clock of the test's own: no threads, no model."""
 
+import threading
+
 import pytest
 
-from tts.engines.admission import MAX_STREAMS, admit
+from tts.engines.admission import MAX_STREAMS, admit, look
 from tts.engines.base import EngineBusy
 from tts.engines.scheduler import AHEAD_S, Pace, Scheduler, StopFlag, Stream, spoken_units
+from tts.engines.workers import WorkerPool
 
 
 class Clock:
@@ -25,10 +28,11 @@ class Machine:
         )
         self.ends = {}
         self.late = {}
+        self.paused = set()  # their consumers take nothing
         self.order = []
 
     def arrive(self, *sounds_s):
-        stream = admit(self.scheduler, sounds_s, self.clock.now)
+        stream = admit(look(self.scheduler, self.clock.now), sounds_s)
         self.scheduler.add(stream)
         self.late[stream] = -100.0
         return stream
@@ -68,7 +72,8 @@ class Machine:
                 stream.played_at = max(self.clock.now, stream.release_at)
             else:
                 self.late[stream] = max(self.late[stream], self.clock.now - stream.deadline(index))
-        stream.taken_s = sum(stream.sounds_s[: stream.in_order])
+        if stream not in self.paused:
+            stream.taken_s = sum(stream.sounds_s[: stream.in_order])
 
 
 def take(machine):
@@ -239,3 +244,41 @@ def test_the_pace_follows_the_machine():
 def test_figures_take_longer_to_say_than_letters():
     assert spoken_units("1234567890") > 2 * spoken_units("abcdefghij")
     assert spoken_units("你好你好你好") > spoken_units("bonbon")
+
+
+def test_a_listener_who_pauses_keeps_nobody_out():
+    machine = Machine(workers=2, cost_per_s=0.4)
+    paused = machine.arrive(*[5.0] * 40)
+    machine.run(until=machine.clock.now + 4)
+    machine.paused.add(paused)
+    machine.run()
+    assert paused.ahead_s(paused.in_order) >= AHEAD_S
+    machine.clock.now += 50
+    newcomer = machine.arrive(3.0, 5.0, 5.0)
+    assert newcomer.release_at == machine.clock.now
+    machine.run()
+    assert machine.late[newcomer] < 0
+
+
+def test_the_workers_go_on_while_a_newcomer_is_thought_about():
+    speaking = threading.Event()
+    pool = WorkerPool(
+        workers=1, speak=lambda job: speaking.wait(30) and 1.0, failed=lambda stream, error: None
+    )
+
+    class Sounds(list):
+        """Lengths that are only told while the pool answers others."""
+
+        def __iter__(self):
+            other = threading.Thread(target=lambda: pool.is_busy, daemon=True)
+            other.start()
+            other.join(5)
+            assert not other.is_alive()
+            return super().__iter__()
+
+    try:
+        pool.add([1.0, 1.0], lambda stream: None)
+        pool.add(Sounds([1.0, 1.0]), lambda stream: None)
+    finally:
+        speaking.set()
+        pool.close()
