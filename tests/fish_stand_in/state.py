@@ -20,7 +20,7 @@ class Fault:
     empty, short (`share` of the text is spoken, then it ends as if that were all), not_sound, cut_frame,
     finish_error (`message`), finish_stop (unasked, `after`), error_event (`message`, `max_concurrency`),
     close (`code`, `after`),
-    unknown_event, text_frame, empty_audio, bad_frame, training_fails.
+    chatter (`seconds` of unknown events, `after`), unknown_event, text_frame, empty_audio, bad_frame, training_fails.
     """
 
     kind: str
