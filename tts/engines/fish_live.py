@@ -20,8 +20,8 @@ from tts.engines.base import EngineError, EngineFailed, EngineOrder, EngineTimeo
 from tts.engines.fish_order import request_body, request_headers
 from tts.engines.fish_pieces import MAX_LETTERS_PER_S, PieceMaker, least_ms
 from tts.engines.fish_socket import EventSocket
-from tts.engines.fish_wire import MAX_REFUSAL_BYTES, NotConnected, Patience
-from voices.fish_errors import FishConcurrency, FishError, clean_text, error_from, error_from_text
+from tts.engines.fish_wire import Patience, answered
+from voices.fish_errors import FishConcurrency, FishError, clean_line, error_from_text
 
 PATH = "/v1/tts/live"
 UPGRADED = 101
@@ -164,12 +164,12 @@ class FishLiveSession:
 
     async def _check_finish(self, event: dict[str, Any]) -> None:
         if event.get("reason") != "stop":
-            raise await self._refused(error_from_text(clean_text(event.get("message"))))
+            raise await self._refused(error_from_text(clean_line(event.get("message"))))
         if self._awaited != "stop":
             raise EngineFailed("Fish Audio ended the session by itself")
 
     async def _error(self, event: dict[str, Any]) -> EngineError:
-        message = clean_text(event.get("error"))
+        message = clean_line(event.get("error"))
         is_full = "max_concurrency" in event
         return await self._refused(
             FishConcurrency(message, status=429) if is_full else error_from_text(message)
@@ -200,16 +200,8 @@ async def _upgraded(client: httpx.AsyncClient) -> httpx.Response:
         "Sec-WebSocket-Version": "13",
     }
     headers = {name: value for name, value in request_headers().items() if name != "Content-Type"}
-    request = client.build_request("GET", PATH, headers=headers | upgrade)
-    patience, limit_s = Patience(), settings.FISH_FIRST_BYTE_SECONDS
-    try:
-        response = await patience.wait(client.send(request, stream=True), limit_s, what="upgrade")
-        if response.status_code == UPGRADED:
-            return response
-        async with contextlib.aclosing(response):
-            body = await patience.wait(response.aread(), limit_s, what="refusal")
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise NotConnected(f"no connection: {error!r}") from error
-    except httpx.HTTPError as error:
-        raise EngineFailed(f"Fish Audio did not answer: {error!r}") from error
-    raise error_from(response.status_code, response.headers, body[:MAX_REFUSAL_BYTES])
+
+    def ask() -> httpx.Request:
+        return client.build_request("GET", PATH, headers=headers | upgrade)
+
+    return await answered(client, ask, Patience(), expected=UPGRADED)

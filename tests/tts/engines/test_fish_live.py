@@ -278,6 +278,34 @@ async def test_another_refused_upgrade(
     assert type(caught.value) is error
 
 
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+async def test_one_overload_is_survived(engine: FishEngine, fish: StandIn, status: int) -> None:
+    fish.fail("status", where="live", status=status)
+    assert (await say(engine, TEXT))[-1].characters == len(TEXT)
+
+
+async def test_a_slow_upgrade(engine: FishEngine, fish: StandIn, settings: Any) -> None:
+    settings.FISH_FIRST_BYTE_SECONDS = 0.4
+    fish.fail("slow_upgrade", where="live", seconds=2)
+    with pytest.raises(EngineTimeout):
+        await say(engine, TEXT)
+    await until_no_slot_is_held()
+
+
+async def test_an_upgrade_that_is_dropped_is_not_tried_again(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("drop", where="live")
+    with pytest.raises(EngineFailed):
+        await say(engine, TEXT)
+    assert len(fish.asked("live")) == 1
+
+
+async def test_a_refusal_without_end_is_read_in_part(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("endless_refusal", where="live")
+    with pytest.raises(EngineFailed, match="status 400") as caught:
+        await say(engine, TEXT)
+    assert len(str(caught.value)) < 1_000
+
+
 async def test_nobody_there(engine: FishEngine, settings: Any) -> None:
     settings.FISH_BASE_URL = "http://127.0.0.1:9"
     with pytest.raises(EngineFailed, match="no connection"):
