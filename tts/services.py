@@ -47,7 +47,10 @@ class IdempotencyKeyTaken(Exception):
 
 @dataclass
 class Delivery:
-    """What has reached the customer so far. Costs follow from `characters`, by the engine that spoke them."""
+    """What has reached the customer so far. Costs follow from `characters`, by the engine that spoke them.
+
+    `engines` are those that gave any sound, delivered or not.
+    """
 
     characters: dict[str, int] = field(default_factory=dict)
     duration_ms: int = 0
@@ -55,6 +58,7 @@ class Delivery:
     first_audio_ms: int | None = None
     segments: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    engines: set[str] = field(default_factory=set)
 
     @property
     def total_characters(self) -> int:
@@ -164,14 +168,16 @@ def close_generation(
     Returns None when somebody (the sweeper) closed it before.
     """
     cost_micros = delivery.cost_micros(generation.created_at)
-    upstream_bytes = upstream_bytes_of(generation, delivery.characters)
+    upstream_bytes = upstream_bytes_of(generation) if "fish" in delivery.engines else 0
     with transaction.atomic():
         settlement = settle_hold(
             hold_id=generation.hold_id,
             amount_micros=cost_micros,
             source_type="generation",
             source_id=generation.pk.hex,
-            usage=_usage(generation, delivery.total_characters, upstream_bytes),
+            usage=_usage(
+                generation, _speaker(generation, delivery), delivery.total_characters, upstream_bytes
+            ),
         )
         if settlement is None:
             return None
@@ -194,9 +200,9 @@ def close_generation(
     return settlement
 
 
-def upstream_bytes_of(generation: Generation, characters: dict[str, int]) -> int:
-    """Return the UTF-8 bytes that Fish Audio bills for what it spoke (the whole text, once it was sent)."""
-    return len(generation.text.encode()) if characters.get("fish") or generation.engine == "fish" else 0
+def upstream_bytes_of(generation: Generation) -> int:
+    """Return the UTF-8 bytes that Fish Audio bills once it speaks: the whole text, however much is heard."""
+    return len(generation.text.encode()) if generation.engine == "fish" else 0
 
 
 def sweep_generations() -> int:
@@ -216,7 +222,12 @@ def sweep_generations() -> int:
                 amount_micros=generation.cost_micros,
                 source_type="generation",
                 source_id=generation.pk.hex,
-                usage=_usage(generation, generation.billed_characters, upstream_bytes_of(generation, {})),
+                usage=_usage(
+                    generation,
+                    generation.engine,
+                    generation.billed_characters,
+                    upstream_bytes_of(generation),
+                ),
             )
             delivered = generation.billed_characters > 0
             closed += Generation.objects.filter(pk=generation.pk, status=Generation.Status.PENDING).update(
@@ -290,9 +301,16 @@ def _nothing_said() -> dict[str, Any]:
     }
 
 
-def _usage(generation: Generation, characters: int, upstream_bytes: int) -> Usage:
+def _speaker(generation: Generation, delivery: Delivery) -> str:
+    """Return the engine that was asked for, unless another one said everything."""
+    if generation.engine in delivery.engines:
+        return generation.engine
+    return next(iter(delivery.engines), generation.engine)
+
+
+def _usage(generation: Generation, engine: str, characters: int, upstream_bytes: int) -> Usage:
     return Usage(
-        engine=generation.engine,
+        engine=engine,
         characters=characters,
         upstream_bytes=upstream_bytes,
         api_key_id=generation.api_key_id,

@@ -63,7 +63,7 @@ class PieceMaker:
         self._meter.finish()
         if self._meter.duration_ms < max(MIN_SOUND_MS, least_ms(self.sent_text, self._speed)):
             raise EngineFailed(f"only {self.duration_ms} ms of sound for {len(self.sent_text)} characters")
-        for segment in _shared_segments(self.sent_text, self.duration_ms):
+        for segment in shared_segments(self.sent_text, self.duration_ms):
             yield Piece(b"", len(self.sent_text), self.duration_ms, segment)
 
     def _pieces(self, data: bytes) -> Iterator[Piece]:
@@ -112,7 +112,8 @@ def _letters_to_say(character: str) -> float:
     return 1.0 if character.isalpha() else REST_LETTERS
 
 
-def _shared_segments(text: str, duration_ms: int) -> Iterator[Segment]:
+def shared_segments(text: str, duration_ms: int) -> Iterator[Segment]:
+    """Yield the subtitles of a text that shares its time by length, in milliseconds from zero."""
     done = 0
     for part in split_text(text, SUBTITLES):
         start, done = done, done + len(part)
