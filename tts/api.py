@@ -185,7 +185,7 @@ async def _stream(synthesis: Synthesis) -> HttpResponseBase:
     """Send the audio as it is made. Nothing is sent before the first of it exists: a refusal is a clean status."""
     audio = synthesis.stream()
     first = await anext(audio)
-    return _audio_response(synthesis.generation, _with_first(first, audio))
+    return _audio_response(synthesis.generation, _with_first(first, audio), synthesis.delivery.warnings)
 
 
 async def _replay(generation: Generation, wants_audio: bool) -> HttpResponseBase:
@@ -193,12 +193,15 @@ async def _replay(generation: Generation, wants_audio: bool) -> HttpResponseBase
     if wants_audio:
         if not generation.audio_name:
             raise errors.NotFound(_("L’audio de cette synthèse n’a pas été conservé."))
-        return _audio_response(generation, Chunks(await in_thread(_open_stored, generation)))
+        stored = Chunks(await in_thread(_open_stored, generation))
+        return _audio_response(generation, stored, generation.warnings)
     fresh = await in_database(history.replayed, generation)
     return JsonResponse(fresh, json_dumps_params={"ensure_ascii": False})
 
 
-def _audio_response(generation: Generation, audio: AsyncIterable[bytes]) -> StreamingHttpResponse:
+def _audio_response(
+    generation: Generation, audio: AsyncIterable[bytes], warnings: list[dict[str, str]]
+) -> StreamingHttpResponse:
     return StreamingHttpResponse(
         audio,
         content_type=CONTENT_TYPES[f".{generation.format}"],
@@ -207,7 +210,7 @@ def _audio_response(generation: Generation, audio: AsyncIterable[bytes]) -> Stre
             "X-Characters": str(generation.characters),
             "X-Cost-Micros": str(full_price_micros(generation)),
             "X-Sample-Rate": str(generation.sample_rate),
-            "X-Warnings": ",".join(warning["code"] for warning in generation.warnings),
+            "X-Warnings": ",".join(warning["code"] for warning in warnings),
             "X-Accel-Buffering": "no",
             "Cache-Control": "private, no-store",
         },

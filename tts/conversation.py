@@ -52,7 +52,7 @@ class Conversation:
         self._tail = ""  # received, not complete
         self._text = ""  # given to the engine, without what was cancelled
         self._last = self._take_start = Piece(b"", 0, 0)
-        self._has_sound = self._is_stopped = self._is_over = False
+        self._has_sound = self._is_sounding = self._is_stopped = self._is_over = False
         self._flushes: deque[int] = deque()
         self._asked_to = self._marked_to = 0
         self._take = contextlib.AsyncExitStack()
@@ -119,7 +119,8 @@ class Conversation:
         self._tail = ""
         self._flushes.clear()
         # A take that has nothing left to say need not end: its file goes on.
-        if self._live is not None and (self._is_stopped or self._last.characters < len(self._text)):
+        is_speaking = self._is_sounding or self._last.characters < len(self._text)
+        if self._live is not None and (self._is_stopped or is_speaking):
             await self._take.aclose()
             self._text = self._text[: self._last.characters]
             await self._keep(self._text)
@@ -167,6 +168,7 @@ class Conversation:
         await asyncio.gather(self._making, return_exceptions=True)
         await self._sound.aclose()
         self._live = self._making = None
+        self._is_sounding = False
 
     def _made(self) -> list[Piece]:
         assert self._making is not None
@@ -178,7 +180,8 @@ class Conversation:
             return [self._answer(FLUSHED) for _flush in self._flushes]
         self._making = asyncio.ensure_future(anext(self._sound, None))
         self._last = self._moved(piece)
-        self._has_sound = self._has_sound or bool(piece.data)
+        self._is_sounding = bool(piece.data)
+        self._has_sound = self._has_sound or self._is_sounding
         if piece.data:
             return [self._last]
         self._marked_to = self._last.characters

@@ -100,6 +100,7 @@ class Synthesis:
                         spool.write(piece.data)
                         if self.delivery.first_audio_ms is None:
                             self.delivery.first_audio_ms = self._waited_ms(started)
+                        self.delivery.engines.add(engine)
                     yield piece
                     self._count(engine, piece)
                     if self.is_hold_lost:
@@ -130,7 +131,9 @@ class Synthesis:
     def _source(self) -> AsyncGenerator[tuple[str, base.Piece]]:
         if self.conversation is not None:
             return self.conversation.pieces()
-        return stream_with_failover(self.order, self.generation.engine, may_fail_over=self.may_fail_over)
+        return stream_with_failover(
+            self.order, self.generation.engine, may_fail_over=self.may_fail_over, warn=self._warn
+        )
 
     def _waited_ms(self, started: float) -> int:
         """Return how long the first sound took: since it was asked for, or since a conversation's first text."""
@@ -147,11 +150,10 @@ class Synthesis:
             self.delivery.segments.append(asdict(piece.segment))
         if isinstance(piece, Answer) and piece.event == CANCELLED:
             self._cut_last_segment()
-        if engine != self.generation.engine and not any(
-            w["code"] == "failover" for w in self.delivery.warnings
-        ):
-            detail = _("Le moteur en ligne a échoué\u00a0: la suite est dite par le moteur local.")
-            self.delivery.warnings.append({"code": "failover", "detail": detail})
+
+    def _warn(self, warning: base.Warning) -> None:
+        if all(known["code"] != warning.code for known in self.delivery.warnings):
+            self.delivery.warnings.append(asdict(warning))
 
     def _cut_last_segment(self) -> None:
         """End the subtitle of what was cancelled where its sound ends."""
@@ -168,7 +170,7 @@ class Synthesis:
                 Generation.Status.FAILED,
                 failure if status != Generation.Status.DONE else "storage_error",
             )
-            self.delivery = Delivery(warnings=self.delivery.warnings)
+            self.delivery = Delivery(warnings=self.delivery.warnings, engines=self.delivery.engines)
         if not self.delivery.total_characters and status != Generation.Status.DONE:
             status = Generation.Status.FAILED
         try:

@@ -48,7 +48,10 @@ class IdempotencyKeyTaken(Exception):
 
 @dataclass
 class Delivery:
-    """What has reached the customer so far. Costs follow from `characters`, by the engine that spoke them."""
+    """What has reached the customer so far. Costs follow from `characters`, by the engine that spoke them.
+
+    `engines` are those that gave any sound, delivered or not.
+    """
 
     characters: dict[str, int] = field(default_factory=dict)
     duration_ms: int = 0
@@ -56,6 +59,7 @@ class Delivery:
     first_audio_ms: int | None = None
     segments: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[dict[str, str]] = field(default_factory=list)
+    engines: set[str] = field(default_factory=set)
 
     @property
     def total_characters(self) -> int:
@@ -165,14 +169,16 @@ def close_generation(
     Returns None when somebody (the sweeper) closed it before. An attempt whose answer was lost may be made again.
     """
     cost_micros = delivery.cost_micros(generation.created_at)
-    upstream_bytes = upstream_bytes_of(generation, delivery.characters)
+    upstream_bytes = upstream_bytes_of(generation) if "fish" in delivery.engines else 0
     with transaction.atomic():
         settlement = settle_hold(
             hold_id=generation.hold_id,
             amount_micros=cost_micros,
             source_type="generation",
             source_id=generation.pk.hex,
-            usage=_usage(generation, delivery.total_characters, upstream_bytes),
+            usage=_usage(
+                generation, _speaker(generation, delivery), delivery.total_characters, upstream_bytes
+            ),
         )
         if settlement is None:
             return _settled_before(generation)
@@ -204,9 +210,9 @@ def _settled_before(generation: Generation) -> Settlement | None:
     return Settlement(credit.balance_micros, row.cost_micros, credit.available_micros)
 
 
-def upstream_bytes_of(generation: Generation, characters: dict[str, int]) -> int:
-    """Return the UTF-8 bytes that Fish Audio bills for what it spoke (the whole text, once it was sent)."""
-    return len(generation.text.encode()) if characters.get("fish") or generation.engine == "fish" else 0
+def upstream_bytes_of(generation: Generation) -> int:
+    """Return the UTF-8 bytes that Fish Audio bills once it speaks: the whole text, however much is heard."""
+    return len(generation.text.encode()) if generation.engine == "fish" else 0
 
 
 def sweep_generations() -> int:
@@ -226,7 +232,12 @@ def sweep_generations() -> int:
                 amount_micros=generation.cost_micros,
                 source_type="generation",
                 source_id=generation.pk.hex,
-                usage=_usage(generation, generation.billed_characters, upstream_bytes_of(generation, {})),
+                usage=_usage(
+                    generation,
+                    generation.engine,
+                    generation.billed_characters,
+                    upstream_bytes_of(generation),
+                ),
             )
             delivered = generation.billed_characters > 0
             is_mine = Generation.objects.filter(pk=generation.pk, status=Generation.Status.PENDING).update(
@@ -303,9 +314,16 @@ def _nothing_said() -> dict[str, Any]:
     }
 
 
-def _usage(generation: Generation, characters: int, upstream_bytes: int) -> Usage:
+def _speaker(generation: Generation, delivery: Delivery) -> str:
+    """Return the engine that was asked for, unless another one said everything."""
+    if generation.engine in delivery.engines:
+        return generation.engine
+    return next(iter(delivery.engines), generation.engine)
+
+
+def _usage(generation: Generation, engine: str, characters: int, upstream_bytes: int) -> Usage:
     return Usage(
-        engine=generation.engine,
+        engine=engine,
         characters=characters,
         upstream_bytes=upstream_bytes,
         api_key_id=generation.api_key_id,

@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from typing import Any
 
 import httpx
@@ -99,13 +100,13 @@ def _message(body: bytes) -> str:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        return body[:MAX_MESSAGE_CHARACTERS].decode(errors="replace").strip()
+        return clean_line(body[: 4 * MAX_MESSAGE_CHARACTERS].decode(errors="replace"))
     if isinstance(value, dict):
-        return clean_text(value.get("message") or value.get("detail"))[:MAX_MESSAGE_CHARACTERS]
+        return clean_line(value.get("message") or value.get("detail"))
     if isinstance(value, list):
         faults = (_field_error(item) for item in value[:20] if isinstance(item, dict))
-        return "; ".join(faults)[:MAX_MESSAGE_CHARACTERS]
-    return clean_text(value)[:MAX_MESSAGE_CHARACTERS]
+        return clean_line("; ".join(faults))
+    return clean_line(value)
 
 
 def _field_error(item: dict[str, Any]) -> str:
@@ -126,3 +127,9 @@ def clean_text(value: object) -> str:
     """Return the value if it is a text, else an empty one, without what a database or a log cannot hold."""
     # PostgreSQL keeps no NUL, and a lone surrogate cannot be written at all.
     return value.replace("\0", "").encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def clean_line(value: object) -> str:
+    """Return a message as one line of bounded length, whatever the service wrote into it."""
+    text = clean_text(value)[:MAX_MESSAGE_CHARACTERS]
+    return "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text).strip()

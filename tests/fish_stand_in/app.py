@@ -1,5 +1,6 @@
 """The stand-in's doors: who may enter, in which order things are checked, and who answers."""
 
+import asyncio
 import contextlib
 import json
 import uuid
@@ -91,6 +92,8 @@ class App:
         if where == "live":
             if not request.is_upgrade:
                 raise Refusal(400, "Expected a WebSocket upgrade", is_plain=True)
+            if await self._upgrade_fault(exchange):
+                return
             socket = await exchange.accept_socket()
             await LiveSession(socket, self.state, self.speaker, check, has_times=path == SOCKETS[1]).run()
             return
@@ -100,6 +103,19 @@ class App:
         self.state.debit(speech["text"], model)
         send = send_timed_speech if path == SPEECH[1] else send_speech
         await send(exchange, self.state, self.speaker, speech)
+
+    async def _upgrade_fault(self, exchange: Exchange) -> bool:
+        """Let an upgrade go wrong; True when it did not come about."""
+        if slow := self.state.due("live", "slow_upgrade"):
+            await asyncio.sleep(slow.seconds)
+        if self.state.due("live", "drop"):
+            exchange.abort()
+            return True
+        if self.state.due("live", "endless_refusal"):
+            await exchange.begin("text/plain", status=400)
+            while True:
+                await exchange.chunk(b"no " * 1_000)
+        return False
 
     def _key(self, exchange: Exchange, path: str) -> str:
         header = exchange.request.headers.get("authorization", "")

@@ -113,7 +113,7 @@ class LiveSession:
         waiting = [
             fault
             for fault in self._state.faults
-            if fault.kind in ("close", "stall", "finish_stop") and fault.where == "live"
+            if fault.kind in ("close", "stall", "chatter", "finish_stop") and fault.where == "live"
         ]
         if waiting and self._audio_count >= waiting[0].after:
             return await self._stop_short(waiting[0])
@@ -129,6 +129,11 @@ class LiveSession:
         self._state.faults.remove(fault)
         if fault.kind == "stall":
             await asyncio.sleep(fault.seconds)
+            return True
+        if fault.kind == "chatter":
+            for _ in range(round(fault.seconds / 0.1)):
+                await self._send({"event": "log", "message": "still here"})
+                await asyncio.sleep(0.1)
             return True
         if fault.kind == "finish_stop":
             await self._send({"event": "finish", "reason": "stop"})

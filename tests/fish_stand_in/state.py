@@ -16,11 +16,12 @@ class Fault:
 
     `where`: tts, live, model, wallet, asr, any. Kinds:
     status (with `status`, `message`, `retry_after`, `is_plain` or `fields` for a 422 array), slow_first_byte,
+    slow_upgrade, endless_refusal,
     slow_body and stall (`seconds`, `after`), truncate (`after` chunks; `inside` the next one), drop, near_empty,
     empty, short (`share` of the text is spoken, then it ends as if that were all), not_sound, cut_frame,
     finish_error (`message`), finish_stop (unasked, `after`), error_event (`message`, `max_concurrency`),
     close (`code`, `after`),
-    unknown_event, text_frame, empty_audio, bad_frame, training_fails.
+    chatter (`seconds` of unknown events, `after`), unknown_event, text_frame, empty_audio, bad_frame, training_fails.
     """
 
     kind: str

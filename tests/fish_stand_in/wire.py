@@ -72,9 +72,9 @@ class Exchange:
         body = json.dumps(value, ensure_ascii=False).encode()
         await self.answer(status, body, "application/json; charset=utf-8", headers)
 
-    async def begin(self, content_type: str) -> None:
-        """Begin a chunked 200."""
-        await self._send(self._head(200, {"content-type": content_type, "transfer-encoding": "chunked"}))
+    async def begin(self, content_type: str, status: int = 200) -> None:
+        """Begin a chunked answer."""
+        await self._send(self._head(status, {"content-type": content_type, "transfer-encoding": "chunked"}))
 
     async def chunk(self, data: bytes) -> None:
         """Send one chunk, as one chunk."""

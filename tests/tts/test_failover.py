@@ -1,9 +1,11 @@
 """When Fish Audio fails: who did not ask for help gets a clean failure, who did hears the rest from the local engine."""
 
 import time
+from datetime import timedelta
 
 import httpx
 import pytest
+from django.utils import timezone
 
 from billing.pricing import price_micros
 from billing.services import credit_of
@@ -11,11 +13,12 @@ from tests.fish_stand_in.running import running_stand_in
 from tests.recogniser import plain_words, recognise
 from tests.servers import start_server
 from tests.tts.sound import measure
+from tests.tts.test_socket import listen, say
 from tests.tts.test_speak import assert_nothing_lost, assert_problem, speak
 from tts.audio.wav import wav_header
 from tts.failover import sentence_start
 from tts.models import Generation
-from voices.models import Voice
+from voices.models import UpstreamSlot, Voice
 
 TEXT = (
     "Bonjour et bienvenue chez nous. Votre commande est arrivée ce matin. "
@@ -43,6 +46,7 @@ def cloud(stage, stand_in, _own, media_dir, tmp_path_factory):
     if not _own:
         folder = tmp_path_factory.mktemp("cloud")
         keys = {"FISH_API_KEY": "cle-de-test", "FISH_BASE_URL": stand_in.base_url}
+        keys |= {"FISH_FIRST_BYTE_SECONDS": "5"}
         _own.append(start_server(folder, media_dir, **keys))
     stand_in.state.reset()
     return _own[0]
@@ -111,6 +115,90 @@ def test_a_stream_that_breaks_is_aborted_and_charged_for_what_came(cloud, stand_
     assert (row.status, row.failure) == ("partial", "engine_error")
     assert row.billed_characters < len(TEXT)
     assert_nothing_lost(alice, before - row.cost_micros)
+
+
+FAULTS = [
+    *({"kind": "status", "status": status} for status in (401, 402, 403, 404, 429, 503)),
+    {"kind": "slow_first_byte", "seconds": 10},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.get("status", "timeout")))
+def test_the_local_engine_says_all_of_it(cloud, stand_in, alice, cloud_voice, fault):
+    stand_in.fail(where="tts", times=None, **fault)
+    request = {"text": "Oui, bien sûr.", "voice_id": cloud_voice, "fallback": "local"}
+    body = speak(cloud, alice, request).json()
+    assert [warning["code"] for warning in body["warnings"]] == ["failover"]
+    assert body["cost_micros"] == price_micros(engine="kokoro", characters=len(request["text"]))
+    row = Generation.objects.get(pk=body["id"])
+    assert (row.upstream_bytes, row.hold.engine, row.hold.upstream_cost_micros) == (0, "kokoro", 0)
+
+
+def full_upstream():
+    until = timezone.now() + timedelta(minutes=5)
+    UpstreamSlot.objects.bulk_create(UpstreamSlot(account="other", expires_at=until) for _ in range(5))
+
+
+def test_a_full_upstream_is_busy_and_costs_nothing(cloud, stand_in, alice, cloud_voice):
+    full_upstream()
+    assert_problem(speak(cloud, alice, {"text": TEXT, "voice_id": cloud_voice}), 503, "engine_busy")
+    assert closed(alice).upstream_bytes == 0
+    assert stand_in.asked("tts") == []
+
+
+def test_the_local_engine_speaks_when_the_upstream_is_full(cloud, alice, cloud_voice):
+    full_upstream()
+    request = {"text": "Oui, bien sûr.", "voice_id": cloud_voice, "fallback": "local"}
+    assert speak(cloud, alice, request).json()["status"] == "done"
+
+
+def test_each_engine_is_paid_for_what_it_said(cloud, stand_in, alice, cloud_voice):
+    stand_in.fail("truncate", where="tts", after=12)
+    request = {"text": TEXT, "voice_id": cloud_voice, "fallback": "local"}
+    body = speak(cloud, alice, request).json()
+    cloud_price, local_price = (price_micros(engine=engine, characters=1) for engine in ("fish", "kokoro"))
+    cloud_part, left = divmod(body["cost_micros"] - len(TEXT) * local_price, cloud_price - local_price)
+    assert left == 0
+    assert 20 < cloud_part < 80
+    row = Generation.objects.get(pk=body["id"])
+    assert (row.upstream_bytes, row.hold.engine) == (len(TEXT.encode()), "fish")
+    assert row.segments[0]["text"].startswith("Bonjour et bienvenue")
+    assert row.segments[0]["start_ms"] == 0
+    times = [time_ms for segment in row.segments for time_ms in (segment["start_ms"], segment["end_ms"])]
+    assert times == sorted(times)
+    words = [word for segment in row.segments for word in segment["text"].split()]
+    assert words == TEXT.split()
+
+
+def test_an_emoji_that_is_left_is_nothing_to_say(cloud, stand_in, alice, cloud_voice):
+    stand_in.fail("truncate", where="tts", after=3)
+    text = "Oui. " + "🙂" * 5
+    body = speak(cloud, alice, {"text": text, "voice_id": cloud_voice, "fallback": "local"}).json()
+    assert body["status"] == "done"
+    assert body["cost_micros"] == price_micros(engine="fish", characters=len(text))
+
+
+def test_a_stream_says_at_its_start_who_speaks(cloud, stand_in, alice, cloud_voice):
+    stand_in.fail("drop", where="tts")
+    body = {"text": "Oui, bien sûr.", "voice_id": cloud_voice, "fallback": "local", "temperature": 1.5}
+    response = httpx.post(
+        f"{cloud.url}/api/v1/tts/", json=body, headers=alice.headers | {"Accept": "audio/*"}, timeout=60
+    )
+    assert response.status_code == 200
+    assert response.headers["x-warnings"].split(",")[:2] == ["temperature_mapped", "failover"]
+    assert measure(response.content)[1] > 0.05
+    assert closed(alice).status == "done"
+
+
+def test_the_local_engine_finishes_a_socket(cloud, stand_in, alice, cloud_voice):
+    stand_in.fail("truncate", where="tts", after=3, inside=True)
+    request = say(TEXT, voice_id=cloud_voice, fallback="local")
+    sounds, texts, code = listen(cloud.url, alice.headers, request)
+    sound = b"".join(sounds)
+    assert (texts, code) == ([], 1000)
+    row = closed(alice)
+    assert (row.status, row.size) == ("done", len(sound))
+    assert measure(sound)[0] == pytest.approx(row.duration_ms / 1000, rel=0.05)
 
 
 @pytest.mark.parametrize("cut", [None, {"after": 3, "inside": True}])

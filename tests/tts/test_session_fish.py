@@ -84,6 +84,22 @@ def test_a_cancel_stops_the_speech_and_the_session_goes_on(cloud, stand_in, alic
     assert_nothing_lost(alice, before - row.cost_micros)
 
 
+def test_a_cancel_ends_a_take_that_speaks_on_after_its_flush(cloud, stand_in, alice, cloud_voice):
+    stand_in.fail("stall", where="live", seconds=1.5, after=len(TEXT) // 9)
+    with talking(cloud.url, alice.headers, voice_id=cloud_voice, format="pcm") as talk:
+        talk.say("text", text=TEXT)
+        talk.say("flush")
+        talk.hear("flushed")
+        talk.hear(len(talk.sound) + 1)
+        talk.say("cancel")
+        talk.hear("cancelled")
+        talk.say("text", text="Bien sûr.")
+        talk.say("stop")
+        assert talk.hear_all() == 1000
+    starts = [item for item in stand_in.asked("live") if item.get("message", {}).get("event") == "start"]
+    assert len(starts) == 2
+
+
 def test_a_failure_in_the_middle_is_charged_for_what_came(cloud, stand_in, alice, cloud_voice):
     before = credit_of(alice.user.pk).balance_micros
     stand_in.fail("close", where="live", code=1011, after=3)

@@ -7,8 +7,11 @@ answer ended as it should.
 """
 
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+
+from django.db import Error
 
 from fr02.bridge import in_database
 from tts.engines.base import (
@@ -29,6 +32,8 @@ from tts.engines.fish_slots import UpstreamSlots
 from tts.engines.fish_wire import FishWire
 from voices import alarms
 from voices.fish import FishError, FishNotFound, FishUnauthorized
+
+logger = logging.getLogger(__name__)
 
 OVERLOADED = 503
 BUSY_RETRY_AFTER_S = 5.0
@@ -104,7 +109,10 @@ class FishEngine:
         if time.monotonic() - self._cleared_at < ALL_CLEAR_EVERY_S:
             return
         self._cleared_at = time.monotonic()
-        await self._slots.see_through(in_database(alarms.resolve_alarms))
+        try:
+            await self._slots.see_through(in_database(alarms.resolve_alarms))
+        except Error:
+            logger.exception("the alarms could not be resolved")
 
 
 def engine_error(error: FishError) -> EngineError:

@@ -18,17 +18,18 @@ from django.conf import settings
 
 from tts.engines.base import EngineError, EngineFailed, EngineOrder, EngineTimeout, Piece
 from tts.engines.fish_order import request_body, request_headers
-from tts.engines.fish_pieces import PieceMaker
+from tts.engines.fish_pieces import MAX_LETTERS_PER_S, PieceMaker, least_ms
 from tts.engines.fish_socket import EventSocket
-from tts.engines.fish_wire import MAX_REFUSAL_BYTES, NotConnected, Patience
-from voices.fish_errors import FishConcurrency, FishError, clean_text, error_from, error_from_text
+from tts.engines.fish_wire import Patience, answered
+from voices.fish_errors import FishConcurrency, FishError, clean_line, error_from_text
 
 PATH = "/v1/tts/live"
 UPGRADED = 101
 QUIET_AFTER_SOUND_S = 0.8
-QUIET_AFTER_FLUSH_S = (
-    3.0  # when what was flushed may already have been heard: the service speaks full chunks by itself
-)
+# When what was flushed may already have been heard: the service speaks full chunks by itself.
+QUIET_AFTER_FLUSH_S = 3.0
+# While there is less sound than a fast reader needs for what was flushed, a pause is not its end.
+FAST_LETTERS_PER_S = 25.0
 
 Refused = Callable[[FishError], Awaitable[EngineError]]
 
@@ -44,9 +45,13 @@ class FishLiveSession:
         self._socket = socket
         self._refused = refused
         self._maker = PieceMaker(order)
+        self._speed = order.speed
         self._awaited = ""  # nothing, flush or stop
         self._has_unflushed = self._is_heard = self._is_heard_since_flush = False
-        self._flushed_characters = 0
+        self._flushed_characters = self._marked_characters = self._marked_ms = 0
+        self._ends_at = asyncio.get_running_loop().time() + settings.FISH_SESSION_SECONDS
+        self._left_s: float | None = None
+        self._waits_since = 0.0
         self._timer: asyncio.Timeout | None = None
 
     async def start(self, order: EngineOrder) -> None:
@@ -92,13 +97,24 @@ class FishLiveSession:
                 yield piece
 
     async def _next_event(self) -> dict[str, Any] | None:
-        try:
-            async with asyncio.timeout_at(self._deadline()) as self._timer:
-                return await self._socket.receive()
-        except TimeoutError:
-            return None
-        finally:
-            self._timer = None
+        """Return what comes next, or None when patience is at its end. A slow listener's time does not count."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._waits_since = loop.time()
+            try:
+                async with asyncio.timeout_at(self._due_at()) as self._timer:
+                    return await self._socket.receive()
+            except TimeoutError:
+                pass
+            finally:
+                self._timer = None
+                if self._left_s is not None:
+                    self._left_s -= loop.time() - self._waits_since
+            if loop.time() >= self._ends_at:
+                raise EngineTimeout(f"Fish Audio: no end within {settings.FISH_SESSION_SECONDS:.0f} s")
+            # Else something else was awaited from the very moment on at which the time was up.
+            if self._left_s is not None and self._left_s <= 0:
+                return None
 
     def _sound(self, event: dict[str, Any]) -> list[Piece]:
         data = event.get("audio")
@@ -106,39 +122,54 @@ class FishLiveSession:
             raise EngineFailed("Fish Audio sent an audio event without audio")
         if not data:
             return []
+        pieces = list(self._maker.feed(data))
         self._is_heard = self._is_heard_since_flush = True
-        return list(self._maker.feed(data))
+        self._be_patient()
+        return pieces
 
     def _flushed(self) -> Piece:
-        if self._awaited == "stop" or not self._is_heard:
-            raise EngineTimeout(f"Fish Audio: no sound after {self._awaited}")
-        self._awaited, self._is_heard = "", False
+        if self._awaited == "stop" or not self._is_heard or self._lacks_sound(MAX_LETTERS_PER_S):
+            raise EngineTimeout(f"Fish Audio: too little sound after {self._awaited}")
+        self._awaited, self._is_heard, self._left_s = "", False, None
+        self._maker.mark(self._flushed_characters)
+        self._marked_characters, self._marked_ms = self._flushed_characters, self._maker.duration_ms
         return Piece(b"", self._flushed_characters, self._maker.duration_ms)
+
+    def _lacks_sound(self, letters_per_s: float) -> bool:
+        text = self._maker.sent_text[self._marked_characters : self._flushed_characters]
+        least = least_ms(text, self._speed, letters_per_s=letters_per_s)
+        return self._maker.duration_ms - self._marked_ms < least
 
     def _await(self, what: str) -> None:
         self._awaited = what
-        if self._timer is not None and not self._timer.expired():
-            self._timer.reschedule(self._deadline())
+        self._be_patient()
 
-    def _deadline(self) -> float | None:
+    def _be_patient(self) -> None:
+        """Wait anew for what is awaited. Only sound is a reason to."""
+        self._left_s, self._waits_since = self._limit_s(), asyncio.get_running_loop().time()
+        if self._timer is not None and not self._timer.expired():
+            self._timer.reschedule(self._due_at())
+
+    def _due_at(self) -> float:
+        return self._ends_at if self._left_s is None else min(self._ends_at, self._waits_since + self._left_s)
+
+    def _limit_s(self) -> float | None:
         if not self._awaited:
             return None
         if not self._is_heard:
-            limit_s = settings.FISH_FIRST_BYTE_SECONDS
-        elif self._awaited == "stop":
-            limit_s = settings.FISH_CHUNK_SECONDS
-        else:
-            limit_s = QUIET_AFTER_SOUND_S if self._is_heard_since_flush else QUIET_AFTER_FLUSH_S
-        return asyncio.get_running_loop().time() + limit_s
+            return settings.FISH_FIRST_BYTE_SECONDS
+        if self._awaited == "stop" or self._lacks_sound(FAST_LETTERS_PER_S):
+            return settings.FISH_CHUNK_SECONDS
+        return QUIET_AFTER_SOUND_S if self._is_heard_since_flush else QUIET_AFTER_FLUSH_S
 
     async def _check_finish(self, event: dict[str, Any]) -> None:
         if event.get("reason") != "stop":
-            raise await self._refused(error_from_text(clean_text(event.get("message"))))
+            raise await self._refused(error_from_text(clean_line(event.get("message"))))
         if self._awaited != "stop":
             raise EngineFailed("Fish Audio ended the session by itself")
 
     async def _error(self, event: dict[str, Any]) -> EngineError:
-        message = clean_text(event.get("error"))
+        message = clean_line(event.get("error"))
         is_full = "max_concurrency" in event
         return await self._refused(
             FishConcurrency(message, status=429) if is_full else error_from_text(message)
@@ -169,16 +200,8 @@ async def _upgraded(client: httpx.AsyncClient) -> httpx.Response:
         "Sec-WebSocket-Version": "13",
     }
     headers = {name: value for name, value in request_headers().items() if name != "Content-Type"}
-    request = client.build_request("GET", PATH, headers=headers | upgrade)
-    patience, limit_s = Patience(), settings.FISH_FIRST_BYTE_SECONDS
-    try:
-        response = await patience.wait(client.send(request, stream=True), limit_s, what="upgrade")
-        if response.status_code == UPGRADED:
-            return response
-        async with contextlib.aclosing(response):
-            body = await patience.wait(response.aread(), limit_s, what="refusal")
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise NotConnected(f"no connection: {error!r}") from error
-    except httpx.HTTPError as error:
-        raise EngineFailed(f"Fish Audio did not answer: {error!r}") from error
-    raise error_from(response.status_code, response.headers, body[:MAX_REFUSAL_BYTES])
+
+    def ask() -> httpx.Request:
+        return client.build_request("GET", PATH, headers=headers | upgrade)
+
+    return await answered(client, ask, Patience(), expected=UPGRADED)

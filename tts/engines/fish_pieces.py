@@ -51,6 +51,10 @@ class PieceMaker:
             if data and self._has_sound:
                 yield from self._pieces(data)
 
+    def mark(self, characters: int) -> None:
+        """Note that so much of the text is spoken for certain."""
+        self._place.move_to(characters, self._meter.duration_ms)
+
     def finish(self) -> Iterator[Piece]:
         """Check that the text can have been spoken whole, and yield the last, empty pieces with its segments.
 
@@ -59,7 +63,7 @@ class PieceMaker:
         self._meter.finish()
         if self._meter.duration_ms < max(MIN_SOUND_MS, least_ms(self.sent_text, self._speed)):
             raise EngineFailed(f"only {self.duration_ms} ms of sound for {len(self.sent_text)} characters")
-        for segment in _shared_segments(self.sent_text, self.duration_ms):
+        for segment in shared_segments(self.sent_text, self.duration_ms):
             yield Piece(b"", len(self.sent_text), self.duration_ms, segment)
 
     def _pieces(self, data: bytes) -> Iterator[Piece]:
@@ -74,11 +78,16 @@ class _Place:
     def __init__(self, speed: float):
         self._speed = speed
         self._characters = 0
-        self._said = 0.0
+        self._said = 0.0  # in letters, since `_since_ms`
+        self._since_ms = 0.0
+
+    def move_to(self, characters: int, duration_ms: float) -> None:
+        """Go on from a place that is known."""
+        self._characters, self._said, self._since_ms = characters, 0.0, duration_ms
 
     def after(self, text: str, duration_ms: float) -> int:
         """Return how many characters of the text are spoken for certain. Never all: that is said at the end."""
-        heard = duration_ms / 1000 * SLOW_LETTERS_PER_S * self._speed
+        heard = (duration_ms - self._since_ms) / 1000 * SLOW_LETTERS_PER_S * self._speed
         while self._characters < len(text) - 1:
             said = self._said + _letters_to_say(text[self._characters])
             if said > heard:
@@ -103,7 +112,8 @@ def _letters_to_say(character: str) -> float:
     return 1.0 if character.isalpha() else REST_LETTERS
 
 
-def _shared_segments(text: str, duration_ms: int) -> Iterator[Segment]:
+def shared_segments(text: str, duration_ms: int) -> Iterator[Segment]:
+    """Yield the subtitles of a text that shares its time by length, in milliseconds from zero."""
     done = 0
     for part in split_text(text, SUBTITLES):
         start, done = done, done + len(part)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+from django.conf import settings
 from django.db import Error
 
 from fr02.bridge import in_database
@@ -20,7 +21,7 @@ class UpstreamSlots:
     """Take slots for streams and extend their leases; one instance per process."""
 
     def __init__(self) -> None:
-        self._held: dict[uuid.UUID, asyncio.AbstractEventLoop] = {}
+        self._held: dict[uuid.UUID, tuple[asyncio.AbstractEventLoop, float]] = {}
         self._beats: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
 
@@ -32,14 +33,14 @@ class UpstreamSlots:
         """
         slot = await self._acquired(account)
         loop = asyncio.get_running_loop()
-        self._held[slot] = loop
+        self._held[slot] = loop, loop.time()
         if loop not in self._beats:
             self._beats[loop] = loop.create_task(self._beat(loop))
         try:
             yield
         finally:
             self._held.pop(slot, None)
-            await self.see_through(in_database(limiter.release, slot=slot))
+            await self.see_through(self._release(slot))
 
     async def see_through(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run work to its end even when the task that waits for it is cancelled meanwhile."""
@@ -72,15 +73,24 @@ class UpstreamSlots:
             return
         slot = task.result()
         if slot is not None:
-            release = task.get_loop().create_task(in_database(limiter.release, slot=slot))
+            release = task.get_loop().create_task(self._release(slot))
             self._background.add(release)
             release.add_done_callback(self._background.discard)
+
+    async def _release(self, slot: uuid.UUID) -> None:
+        try:
+            await in_database(limiter.release, slot=slot)
+        except Error:
+            # Its lease ends by itself: no reason to call a speech that was delivered a failure.
+            logger.exception("an upstream slot could not be given back")
 
     async def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while True:
                 await asyncio.sleep(limiter.HEARTBEAT_S)
-                slots = [slot for slot, owner in self._held.items() if owner is loop]
+                # A listener who does not listen keeps what they asked for, not the room of the others.
+                since = loop.time() - settings.FISH_SESSION_SECONDS
+                slots = [slot for slot, (owner, at) in self._held.items() if owner is loop and at > since]
                 if not slots:
                     return
                 try:

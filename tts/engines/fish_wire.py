@@ -7,7 +7,7 @@ when the service refused it as overloaded. Never after its answer began, and nev
 import asyncio
 import contextlib
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
@@ -28,22 +28,37 @@ KEEP_ALIVE_S = 20.0
 
 
 class Patience:
-    """Bound one wait for the upstream, and all of them together; a slow listener's time does not count."""
+    """Bound each wait for the upstream, and all of them together; a slow listener's time does not count.
+
+    What comes before the first byte (connecting, refusals, pauses, tries) is one wait. Only FISH_SESSION_SECONDS
+    goes on while nobody listens.
+    """
 
     def __init__(self) -> None:
         self._left_s = settings.FISH_TOTAL_SECONDS
+        self._first_left_s = settings.FISH_FIRST_BYTE_SECONDS
+        self._ends_at = asyncio.get_running_loop().time() + settings.FISH_SESSION_SECONDS
 
     async def wait(self, awaitable: Awaitable[T], limit_s: float, *, what: str) -> T:
         """Return what comes within `limit_s` seconds; raises EngineTimeout."""
         loop = asyncio.get_running_loop()
         started = loop.time()
+        limit_s = min(limit_s, self._left_s, self._ends_at - started)
         try:
-            async with asyncio.timeout(min(limit_s, self._left_s)):
+            async with asyncio.timeout(limit_s):
                 return await awaitable
         except TimeoutError:
-            raise EngineTimeout(f"Fish Audio: no {what} within {min(limit_s, self._left_s):.1f} s") from None
+            raise EngineTimeout(f"Fish Audio: no {what} within {max(0.0, limit_s):.1f} s") from None
         finally:
             self._left_s -= loop.time() - started
+
+    async def wait_first(self, awaitable: Awaitable[T], *, what: str) -> T:
+        """Return what comes before the first byte, or as the first; raises EngineTimeout."""
+        started = asyncio.get_running_loop().time()
+        try:
+            return await self.wait(awaitable, self._first_left_s, what=what)
+        finally:
+            self._first_left_s -= asyncio.get_running_loop().time() - started
 
 
 class FishWire:
@@ -72,20 +87,23 @@ class FishWire:
         """Yield the answer's bytes as they arrive. Raises FishError before, EngineFailed, EngineTimeout."""
         patience = Patience()
         content = msgpack.packb(body)
-        async with contextlib.AsyncExitStack() as stack:
-            response = await self._answered(content, headers, patience, stack)
+
+        def ask() -> httpx.Request:
+            return self.client.build_request("POST", "/v1/tts", content=content, headers=dict(headers))
+
+        response = await answered(self.client, ask, patience, expected=httpx.codes.OK)
+        async with contextlib.aclosing(response):
             _check_is_sound(response)
             chunks = response.aiter_raw()
-            limit_s, what = settings.FISH_FIRST_BYTE_SECONDS, "first byte"
-            while True:
-                try:
-                    chunk = await patience.wait(anext(chunks, b""), limit_s, what=what)
-                except httpx.HTTPError as error:
-                    raise EngineFailed(f"Fish Audio stopped in the middle: {error!r}") from error
-                if not chunk:
-                    return
-                yield chunk
-                limit_s, what = settings.FISH_CHUNK_SECONDS, "next chunk"
+            try:
+                chunk = await patience.wait_first(anext(chunks, b""), what="first byte")
+                while chunk:
+                    yield chunk
+                    chunk = await patience.wait(
+                        anext(chunks, b""), settings.FISH_CHUNK_SECONDS, what="next chunk"
+                    )
+            except httpx.HTTPError as error:
+                raise EngineFailed(f"Fish Audio stopped in the middle: {error!r}") from error
 
     async def close(self) -> None:
         """Close the running loop's connections."""
@@ -93,45 +111,44 @@ class FishWire:
         if client is not None:
             await client.aclose()
 
-    async def _answered(
-        self,
-        content: bytes,
-        headers: Mapping[str, str],
-        patience: Patience,
-        stack: contextlib.AsyncExitStack,
-    ) -> httpx.Response:
-        for attempt in range(1, ATTEMPTS + 1):
-            request = self.client.build_request("POST", "/v1/tts", content=content, headers=dict(headers))
-            try:
-                return await self._sent(request, patience, stack)
-            except FishError as error:
-                is_safe = error.status in REFUSED_BEFORE_WORK or isinstance(error, NotConnected)
-                if attempt == ATTEMPTS or not is_safe:
-                    raise
-                await asyncio.sleep(min(error.retry_after_s or PAUSE_S, LONGEST_PAUSE_S))
-        raise AssertionError("unreachable")
-
-    async def _sent(
-        self, request: httpx.Request, patience: Patience, stack: contextlib.AsyncExitStack
-    ) -> httpx.Response:
-        limit_s = settings.FISH_FIRST_BYTE_SECONDS
-        try:
-            sending = self.client.send(request, stream=True)
-            response = await patience.wait(sending, limit_s, what="answer")
-            if response.status_code == httpx.codes.OK:
-                stack.push_async_callback(response.aclose)
-                return response
-            async with contextlib.aclosing(response):
-                body = await patience.wait(_beginning(response), limit_s, what="refusal")
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NotConnected(f"no connection: {error!r}") from error
-        except httpx.HTTPError as error:
-            raise EngineFailed(f"Fish Audio did not answer: {error!r}") from error
-        raise error_from(response.status_code, response.headers, body)
-
 
 class NotConnected(FishUnavailable):
     """Nothing was sent: the request may be repeated."""
+
+
+async def answered(
+    client: httpx.AsyncClient, ask: Callable[[], httpx.Request], patience: Patience, *, expected: int
+) -> httpx.Response:
+    """Send a request, again while that is safe, and return its answer with the expected status, still open.
+
+    Raises FishError, EngineFailed, EngineTimeout.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return await _sent(client, ask(), patience, expected)
+        except FishError as error:
+            is_safe = error.status in REFUSED_BEFORE_WORK or isinstance(error, NotConnected)
+            pause_s = PAUSE_S if error.retry_after_s is None else error.retry_after_s
+            if attempt == ATTEMPTS or not is_safe or pause_s > LONGEST_PAUSE_S:
+                raise
+            await patience.wait_first(asyncio.sleep(pause_s), what="answer")
+    raise AssertionError("unreachable")
+
+
+async def _sent(
+    client: httpx.AsyncClient, request: httpx.Request, patience: Patience, expected: int
+) -> httpx.Response:
+    try:
+        response = await patience.wait_first(client.send(request, stream=True), what="answer")
+        if response.status_code == expected:
+            return response
+        async with contextlib.aclosing(response):
+            body = await patience.wait_first(_beginning(response), what="refusal")
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise NotConnected(f"no connection: {error!r}") from error
+    except httpx.HTTPError as error:
+        raise EngineFailed(f"Fish Audio did not answer: {error!r}") from error
+    raise error_from(response.status_code, response.headers, body)
 
 
 async def _beginning(response: httpx.Response) -> bytes:

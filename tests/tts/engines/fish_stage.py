@@ -12,6 +12,7 @@ import av
 import psutil
 import pytest
 from django.db import connections
+from django.utils import timezone
 
 from fr02.bridge import in_database
 from tests.fish_stand_in.running import StandIn, running_stand_in
@@ -112,6 +113,17 @@ async def until_no_slot_is_held() -> None:
     async with asyncio.timeout(5):
         while await in_database(UpstreamSlot.objects.count):  # noqa: ASYNC110  (rows of another thread)
             await asyncio.sleep(0.02)
+
+
+async def until_lease_is_over() -> None:
+    """Wait until nobody extends an upstream slot any more: the next who asks takes it."""
+    async with asyncio.timeout(5):
+        while await in_database(_is_a_lease_running):  # noqa: ASYNC110  (rows of another thread)
+            await asyncio.sleep(0.02)
+
+
+def _is_a_lease_running() -> bool:
+    return UpstreamSlot.objects.filter(expires_at__gt=timezone.now()).exists()
 
 
 @pytest.fixture

@@ -2,13 +2,22 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from fr02.bridge import in_database
 from tests.fish_stand_in.running import StandIn
-from tests.tts.engines.fish_stage import Spoken, order, speak, until, until_no_slot_is_held
+from tests.tts.engines.fish_stage import (
+    Spoken,
+    order,
+    speak,
+    until,
+    until_lease_is_over,
+    until_no_slot_is_held,
+)
 from tts.engines.base import (
     EngineBusy,
     EngineError,
@@ -39,6 +48,8 @@ from voices.models import UpstreamAlarm, UpstreamSlot
         (422, {"fields": [{"loc": ["text"], "type": "missing", "msg": "Field required"}]}, EngineFailed, 1),
         (429, {}, EngineUnavailable, 2),
         (429, {"retry_after": "1"}, EngineUnavailable, 2),
+        (429, {"retry_after": "2"}, EngineUnavailable, 1),
+        (503, {"retry_after": "30"}, EngineBusy, 1),
         (500, {}, EngineFailed, 2),
         (502, {}, EngineFailed, 2),
         (503, {}, EngineBusy, 2),
@@ -126,6 +137,38 @@ async def test_a_slow_first_byte(engine: FishEngine, fish: StandIn, settings: An
     with pytest.raises(EngineTimeout):
         await speak(engine, order())
     assert len(fish.asked("tts")) == 1
+
+
+async def test_the_first_byte_is_awaited_once_for_all_tries(
+    engine: FishEngine, fish: StandIn, settings: Any
+) -> None:
+    settings.FISH_FIRST_BYTE_SECONDS = 1.0
+    fish.fail("status", where="tts", status=503, retry_after="0.8")
+    fish.fail("slow_first_byte", where="tts", seconds=0.8)
+    with pytest.raises(EngineTimeout):
+        await speak(engine, order())
+    assert len(fish.asked("tts")) == 2
+
+
+async def test_a_plain_refusal_is_one_clean_line(engine: FishEngine, fish: StandIn) -> None:
+    forged = "No\0 credit\r\n\x1b[31mERROR forged"
+    fish.fail("status", where="tts", status=402, message=forged, is_plain=True)
+    with pytest.raises(EngineUnavailable):
+        await speak(engine, order())
+    assert (await in_database(UpstreamAlarm.objects.get)).detail == "No credit   [31mERROR forged"
+
+
+async def test_sound_that_was_delivered_is_no_failure_of_the_database(
+    engine: FishEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(**_details: object) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr("voices.limiter.release", fail)
+    monkeypatch.setattr("voices.alarms.resolve_alarms", fail)
+    assert (await speak(engine, order())).pieces[-1].characters == len(order().text)
+    assert "could not be given back" in caplog.text
+    assert "could not be resolved" in caplog.text
 
 
 async def test_headers_that_come_without_a_body(engine: FishEngine, fish: StandIn, settings: Any) -> None:
@@ -233,6 +276,24 @@ async def test_a_200_that_is_not_sound(engine: FishEngine, fish: StandIn, conten
     fish.fail("not_sound", where="tts", message=content_type)
     with pytest.raises(EngineFailed):
         await speak(engine, order())
+
+
+async def test_a_listener_who_never_listens_does_not_keep_the_slot(
+    engine: FishEngine, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.FISH_SESSION_SECONDS = 0.3
+    monkeypatch.setattr("voices.limiter.HEARTBEAT_S", 0.1)
+    monkeypatch.setattr("voices.limiter.LEASE_S", 0.5)
+    async with contextlib.aclosing(engine.stream(engine.check(order(text=order().text * 5))[0])) as stream:
+        await anext(stream)
+        await until_lease_is_over()
+        with pytest.raises(EngineTimeout):
+            await drain(stream)
+
+
+async def drain(stream: AsyncGenerator[Piece]) -> None:
+    async for _piece in stream:
+        pass
 
 
 async def test_who_leaves_stops_the_upstream(engine: FishEngine, fish: StandIn) -> None:

@@ -97,6 +97,83 @@ async def test_a_full_chunk_spoken_before_its_flush_is_no_silence(
                 break
 
 
+async def test_the_place_in_the_text_never_goes_back(engine: FishEngine) -> None:
+    texts = [
+        "Bonjour à tous et à toutes, et bienvenue. ",
+        "Et voici la suite de ce que je voulais vous dire.",
+    ]
+    places = []
+    async with engine.live(engine.check(order())[0]) as session:
+        pieces = aiter(session)
+        for text in texts:
+            await session.send_text(text)
+            await session.flush()
+            async for piece in pieces:
+                places.append(piece.characters)
+                if not piece.data:
+                    break
+    assert places == sorted(places)
+    assert places[-1] == len("".join(texts))
+    assert len(set(places)) > 4
+
+
+async def test_a_pause_far_from_the_end_is_not_the_end_of_a_flush(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("stall", where="live", seconds=1.5, after=2)
+    async with engine.live(engine.check(order())[0]) as session:
+        await session.send_text(TEXT)
+        await session.flush()
+        marker = await _marker(session)
+    assert marker.duration_ms == pytest.approx(1000 * len(TEXT) / 14, abs=200)
+
+
+async def test_a_flush_that_stays_far_from_its_end_is_a_failure(
+    engine: FishEngine, fish: StandIn, settings: Any
+) -> None:
+    settings.FISH_CHUNK_SECONDS = 0.5
+    fish.fail("stall", where="live", seconds=3, after=2)
+    pieces: list[Piece] = []
+    async with engine.live(engine.check(order())[0]) as session:
+        await session.send_text(TEXT)
+        await session.flush()
+        with pytest.raises(EngineTimeout):
+            await hear(session, pieces)
+    assert pieces[-1].characters < len(TEXT) / 2
+
+
+async def test_only_sound_is_a_sign_of_life(engine: FishEngine, fish: StandIn, settings: Any) -> None:
+    settings.FISH_CHUNK_SECONDS = 0.5
+    fish.fail("chatter", where="live", seconds=3, after=2)
+    with pytest.raises(EngineTimeout):
+        await say(engine, TEXT)
+
+
+async def test_a_session_ends_some_day(engine: FishEngine, settings: Any) -> None:
+    settings.FISH_SESSION_SECONDS = 0.5
+    async with engine.live(engine.check(order())[0]) as session:
+        await session.send_text("Bonjour. ")
+        with pytest.raises(EngineTimeout):
+            await hear(session, [])
+    await until_no_slot_is_held()
+
+
+async def test_a_stop_as_the_pause_after_a_flush_is_over(
+    engine: FishEngine, fish: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tts.engines.fish_live.QUIET_AFTER_SOUND_S", 0.0)
+    pieces: list[Piece] = []
+    async with engine.live(engine.check(order())[0]) as session:
+        await session.send_text(TEXT)
+        await session.flush()
+        hearing = asyncio.create_task(hear(session, pieces))
+        while not (pieces and not pieces[-1].data):
+            await asyncio.sleep(0)
+            if session._timer is not None and session._timer.expired():
+                break
+        await session.stop()
+        await hearing
+    assert pieces[-1].characters == len(TEXT)
+
+
 async def test_an_empty_session_ends_well(engine: FishEngine) -> None:
     assert await say(engine) == []
 
@@ -199,6 +276,34 @@ async def test_another_refused_upgrade(
     with pytest.raises(error, match=str(status)) as caught:
         await say(engine, TEXT)
     assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+async def test_one_overload_is_survived(engine: FishEngine, fish: StandIn, status: int) -> None:
+    fish.fail("status", where="live", status=status)
+    assert (await say(engine, TEXT))[-1].characters == len(TEXT)
+
+
+async def test_a_slow_upgrade(engine: FishEngine, fish: StandIn, settings: Any) -> None:
+    settings.FISH_FIRST_BYTE_SECONDS = 0.4
+    fish.fail("slow_upgrade", where="live", seconds=2)
+    with pytest.raises(EngineTimeout):
+        await say(engine, TEXT)
+    await until_no_slot_is_held()
+
+
+async def test_an_upgrade_that_is_dropped_is_not_tried_again(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("drop", where="live")
+    with pytest.raises(EngineFailed):
+        await say(engine, TEXT)
+    assert len(fish.asked("live")) == 1
+
+
+async def test_a_refusal_without_end_is_read_in_part(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("endless_refusal", where="live")
+    with pytest.raises(EngineFailed, match="status 400") as caught:
+        await say(engine, TEXT)
+    assert len(str(caught.value)) < 1_000
 
 
 async def test_nobody_there(engine: FishEngine, settings: Any) -> None:
