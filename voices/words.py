@@ -32,7 +32,12 @@ def words(text: str) -> list[str]:
 
 def language_token(language: str) -> str:
     """Return the mark under which a language is indexed: `fr-FR` -> `@fr`. No word begins with @."""
-    return "@" + re.sub(r"[^a-z]", "", language.lower().replace("_", "-").partition("-")[0])[:8]
+    return "@" + language_code(language)
+
+
+def language_code(language: str) -> str:
+    """Return what is searched of a language: `fr-FR` -> `fr`; nothing for what is none."""
+    return re.sub(r"[^a-z]", "", language.lower().replace("_", "-").partition("-")[0])[:8]
 
 
 def tag_token(tag: str) -> str:
