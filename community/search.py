@@ -15,16 +15,16 @@ from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
 from community.models import LEXEMES, PART_BANDS, TIER_SHARES, TOP_TIER
-from community.spelling import corrected
+from community.spelling import corrections
 from fr02.errors import Fr02Error, InvalidRequest
-from voices.words import language_token, tag_token, words
+from voices.words import asked_words, language_token, tag_token
 
 COUNT_LIMIT = 1_000
 DEEPEST = 10_000
 WIDENING = 4
 # A band holds more matches than that only when a word is far commoner among the less popular: those are put in order
 # as far as they were read.
-BAND_LIMIT = 20_000
+BAND_LIMIT = 12_000
 EXACT_WHOLE_LIMIT = 20_000
 RERANKED = 1_000
 STATEMENT_TIMEOUT_MS = 3_000
@@ -130,7 +130,7 @@ def count_voices() -> tuple[int, bool]:
 def _search(search: Search) -> Found:
     marks = [language_token(search.language)] if search.language else []
     marks += [tag_token(search.tag)] if search.tag else []
-    asked = words(search.text)
+    asked = asked_words(search.text)
     if any(len(mark) == 1 for mark in marks) or (search.text.strip() and not asked):
         # Only punctuation: nothing is called that.
         return Found([], 0, True, has_more=False)
@@ -143,9 +143,12 @@ def _search(search: Search) -> Found:
     # What is tried next depends on the search alone, never on the page: the pages of one search fit together.
     if not found.total and any(len(word) >= 3 for word in asked):
         found = _page(search, _parts_condition(asked, marks))
-    if not found.total and (better := corrected(asked)) != asked:
+    for better in corrections(asked) if not found.total else ():
+        # The nearest word may have no voice within the filters, or beside the other words.
         found = replace(_page(search, _words_condition(better, marks)), corrected_text=" ".join(better))
-    return found
+        if found.total:
+            return found
+    return replace(found, corrected_text="")
 
 
 def _page(search: Search, condition: _Condition) -> Found:

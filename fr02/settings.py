@@ -251,6 +251,8 @@ FISH_FIRST_BYTE_SECONDS = env.number("FISH_FIRST_BYTE_SECONDS", 20)
 FISH_CHUNK_SECONDS = env.number("FISH_CHUNK_SECONDS", 15)
 FISH_TOTAL_SECONDS = env.number("FISH_TOTAL_SECONDS", 600)
 FISH_MANAGEMENT_SECONDS = env.number("FISH_MANAGEMENT_SECONDS", 60)
+# The domains whose addresses are shown as samples of mirrored voices.
+FISH_SAMPLE_DOMAINS = env.words("FISH_SAMPLE_DOMAINS", "fish.audio")
 
 # ── Private voices ───────────────────────────────────────────────────────────────────────────────
 VOICES_PER_ACCOUNT = env.integer("VOICES_PER_ACCOUNT", 100)

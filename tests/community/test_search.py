@@ -140,6 +140,37 @@ def test_filters_by_language_and_tag(find, make_voice):
     assert find(language="xx")["models"] == []
 
 
+@pytest.mark.parametrize("asked", ["l'homme", "L’homme", "qu’homme", "d'homme l'ete", "homme l’Été"])
+def test_elided_articles_are_not_asked_for(find, make_voice, asked):
+    make_voice("Homme d’été")
+    assert titles(find(search=asked)) == ["Homme d’été"]
+
+
+def test_an_apostrophe_within_a_word_stays(find, make_voice):
+    make_voice("Aujourd’hui")
+    make_voice("Aujourd")
+    assert titles(find(search="aujourd'hui")) == ["Aujourd’hui"]
+
+
+@pytest.mark.parametrize("tag", ["🎉", "❤️", "👩‍🎤", "★★"])
+def test_a_tag_of_signs_leads_to_its_voices(find, make_voice, tag):
+    make_voice("Fête", tags=[tag])
+    make_voice("Autre", tags=["🎈"])
+    assert titles(find(tag=tag)) == ["Fête"]
+    assert find(tag="…")["models"] == []
+
+
+def test_a_correction_keeps_to_the_filters(find, make_voice):
+    """The nearest word of all is another language's."""
+    for _number in range(3):
+        make_voice("Narrator", languages=["en"])
+    make_voice("Narrateur", languages=["fr"])
+    refresh_index()
+    assert titles(find(search="narratour", language="fr")) == ["Narrateur"]
+    assert titles(find(search="narratour", language="en")) == ["Narrator"] * 3
+    assert titles(find(search="narratour", language="de")) == []
+
+
 def test_orders(find, make_voice):
     make_voice("Ancre bleue", task_count=1, like_count=9)
     make_voice("Bleue", task_count=2, like_count=1)
