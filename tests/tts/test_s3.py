@@ -15,10 +15,7 @@ from tests.recogniser import plain_words, recognise
 from tests.servers import start_server
 from tests.tts.sound import measure
 from tests.tts.test_socket import listen, say
-from tests.voices.conftest import work
 from tts.models import Generation
-
-__all__ = ["work"]
 
 HELLO = "Bonjour à tous."
 URL = "/api/v1/tts/"
