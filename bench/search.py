@@ -61,6 +61,9 @@ SEARCHES: tuple[tuple[str, dict[str, str]], ...] = (
     ("part of a word, rare", {"text": "nzibari"}),
     ("part of a word, common", {"text": "arratio"}),
     ("two common words", {"text": "voix calme"}),
+    ("common among the unpopular only", {"text": "brouillon"}),
+    ("two of them", {"text": "brouillon calme"}),
+    ("common and unpopular, relevance", {"text": "brouillon", "sort_by": "relevance"}),
     ("nothing found", {"text": "qxqxqx"}),
     ("nothing found, two letters", {"text": "qx"}),
     ("language", {"language": "fr"}),
@@ -175,13 +178,16 @@ def _rows(count: int) -> Iterator[tuple[Any, ...]]:
                 (tags if place % 2 else title).append(word)
         if number % (count // 10) == 7:
             title.append("Zanzibarine")
+        uses = int(10 * dice.paretovariate(0.6)) - 10
+        if uses < 20 and dice.random() < 0.4:
+            title.append("Brouillon")
         language = LANGUAGES[dice.randrange(len(LANGUAGES))]
         text = " ".join(title).capitalize()
         created_at = start + timedelta(seconds=60 * number)
         yield (
             f"{dice.getrandbits(128):032x}", "fish", '{"id": "0"}', "mirrored", "trained", "", "public", text,
             f"Une voix de {text}, pour essayer la recherche.", author[0], [language], tags, "", "", "",
-            int(dice.paretovariate(0.9)) - 1, int(10 * dice.paretovariate(0.6)) - 10,
+            int(dice.paretovariate(0.9)) - 1, uses,
             search_text(title=text, author=author[0], tags=tags, languages=[language]), False, created_at,
             created_at,
         )  # fmt: skip

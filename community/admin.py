@@ -6,6 +6,7 @@ The admin of voices is here and not in `voices`, because hiding a voice settles 
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -89,13 +90,16 @@ class VoiceAdmin(ModelAdmin):
     def hide(self, request: HttpRequest, queryset: QuerySet[Voice]) -> None:
         keys = list(queryset.values_list("pk", flat=True))
         count = services.hide_voices(voice_keys=keys, moderator_id=_moderator(request))
+        _log(request, keys, _("Masquée"))
         self.message_user(
             request, ngettext("{count} voix masquée.", "{count} voix masquées.", count).format(count=count)
         )
 
     @admin.action(description=_("Montrer de nouveau les voix choisies"), permissions=["change"])
     def unhide(self, request: HttpRequest, queryset: QuerySet[Voice]) -> None:
-        count = services.unhide_voices(voice_keys=list(queryset.values_list("pk", flat=True)))
+        keys = list(queryset.values_list("pk", flat=True))
+        count = services.unhide_voices(voice_keys=keys)
+        _log(request, keys, _("Montrée de nouveau"))
         self.message_user(
             request,
             ngettext("{count} voix de nouveau visible.", "{count} voix de nouveau visibles.", count).format(
@@ -146,6 +150,7 @@ class ReportAdmin(ModelAdmin):
     def hide_voice(self, request: HttpRequest, queryset: QuerySet[Report]) -> None:
         keys = list(queryset.values_list("voice_id", flat=True))
         count = services.hide_voices(voice_keys=keys, moderator_id=_moderator(request))
+        _log(request, keys, _("Masquée après un signalement"))
         self.message_user(
             request, ngettext("{count} voix masquée.", "{count} voix masquées.", count).format(count=count)
         )
@@ -182,3 +187,10 @@ class SyncRunAdmin(ModelAdmin):
 def _moderator(request: HttpRequest) -> int:
     assert request.user.pk is not None
     return request.user.pk
+
+
+def _log(request: HttpRequest, voice_keys: list[int], message: Any) -> None:
+    """Note in each voice's history who decided what."""
+    LogEntry.objects.log_actions(
+        _moderator(request), Voice.objects.filter(pk__in=voice_keys), CHANGE, str(message)
+    )

@@ -32,7 +32,13 @@ class SearchSerializer(serializers.Serializer[Any]):
         max_length=200,
         help_text=_("Mots cherchés\u00a0; vide\u00a0: tout."),
     )
-    page = serializers.IntegerField(required=False, default=1, min_value=1, max_value=1_000_000)
+    page = serializers.IntegerField(
+        required=False,
+        default=1,
+        min_value=1,
+        max_value=1_000_000,
+        help_text=_("Une recherche ou un filtre montre ses 10\u202f000 premières voix."),
+    )
     page_size = serializers.IntegerField(required=False, default=20, min_value=1, max_value=100)
     language = serializers.CharField(required=False, allow_blank=True, default="", max_length=16)
     tag = serializers.CharField(required=False, allow_blank=True, default="", max_length=64)

@@ -2,9 +2,9 @@
 
 All of it runs on the narrow table `community_listing`. The order is popularity, and most of what is asked
 stands near the top, so the catalogue is indexed in bands: the most popular 1/64 of the voices, the next 1/64,
-then 1/32 … 1/2. A search reads the top band, expects from what it found how many more the page needs, and reads
-those. That bounds the work of a common word, whose matches would otherwise all be fetched and sorted:
-measurements in docs/decisions.md. Totals are counted up to 1,000.
+then 1/32 … 1/2. A search reads the top band, expects from what it found how many more it needs for the page and the
+count, and reads those. That bounds the work of a common word, whose matches would otherwise all be fetched and sorted:
+measurements in docs/decisions.md. Totals are counted up to 1,000, and a search shows its first 10,000 voices.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,16 @@ from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
 
 from community.models import LEXEMES, PART_BANDS, TIER_SHARES, TOP_TIER
-from community.spelling import corrected
-from fr02.errors import Fr02Error
-from voices.words import language_token, tag_token, words
+from community.spelling import corrections
+from fr02.errors import Fr02Error, InvalidRequest
+from voices.words import asked_words, language_token, tag_token
 
 COUNT_LIMIT = 1_000
+DEEPEST = 10_000
+WIDENING = 4
+# A band holds more matches than that only when a word is far commoner among the less popular: those are put in order
+# as far as they were read.
+BAND_LIMIT = 12_000
 EXACT_WHOLE_LIMIT = 20_000
 RERANKED = 1_000
 STATEMENT_TIMEOUT_MS = 3_000
@@ -92,13 +97,15 @@ class _Hits:
 
 
 def search_voices(search: Search) -> Found:
-    """Return the page asked for. Raises SearchTooSlow."""
+    """Return the page asked for. Raises SearchTooSlow, and InvalidRequest behind the first 10,000 that a search shows."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             # `jit` compiles, and a parallel worker starts, for longer than these queries run.
             cursor.execute(
                 f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS};"
-                " SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0"
+                " SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0;"
+                # A limit must not tempt the planner away from the inverted indexes.
+                " SET LOCAL enable_seqscan = off"
             )
             return _search(search)
     except OperationalError as error:
@@ -123,19 +130,25 @@ def count_voices() -> tuple[int, bool]:
 def _search(search: Search) -> Found:
     marks = [language_token(search.language)] if search.language else []
     marks += [tag_token(search.tag)] if search.tag else []
-    asked = words(search.text)
+    asked = asked_words(search.text)
     if any(len(mark) == 1 for mark in marks) or (search.text.strip() and not asked):
         # Only punctuation: nothing is called that.
         return Found([], 0, True, has_more=False)
     if not asked and not marks:
         return _whole(search)
+    if (search.page - 1) * search.page_size >= DEEPEST:
+        detail = _("Une recherche montre ses 10\u202f000 premières voix. Précisez-la pour en voir d’autres.")
+        raise InvalidRequest(detail, pointers=[("/page", detail)])
     found = _page(search, _words_condition(asked, marks))
     # What is tried next depends on the search alone, never on the page: the pages of one search fit together.
     if not found.total and any(len(word) >= 3 for word in asked):
         found = _page(search, _parts_condition(asked, marks))
-    if not found.total and (better := corrected(asked)) != asked:
+    for better in corrections(asked) if not found.total else ():
+        # The nearest word may have no voice within the filters, or beside the other words.
         found = replace(_page(search, _words_condition(better, marks)), corrected_text=" ".join(better))
-    return found
+        if found.total:
+            return found
+    return replace(found, corrected_text="")
 
 
 def _page(search: Search, condition: _Condition) -> Found:
@@ -159,13 +172,12 @@ def _most_popular(condition: _Condition, offset: int, limit: int) -> _Hits:
     count, share = 0, 0.0
     bands = list(condition.bands)
     while bands and count < needed:
-        # A top band without a match says little: then everything else is read at once, which is little too.
-        wanted = share * needed / count if count else 1.0 if share else bands[0].share
+        # What the bands so far say of those below is little: at most four times as much is read next.
+        wanted = min(WIDENING, needed / count if count else WIDENING) * share
         read = [bands.pop(0)]
         while bands and share + sum(band.share for band in read) < wanted:
             read.append(bands.pop(0))
-        missing = limit - len(voice_ids)
-        hits = _hits(read, order, max(0, offset - count), missing)
+        hits = _hits(read, order, max(0, offset - count), limit - len(voice_ids), at_most=BAND_LIMIT)
         voice_ids += hits.voice_ids
         count += hits.count
         share += sum(band.share for band in read)
@@ -192,14 +204,19 @@ def _page_by(order: str, condition: _Condition, offset: int, limit: int) -> Foun
 def _whole(search: Search) -> Found:
     order = ORDERS.get(search.sort_by, ORDERS["popular"])
     offset = (search.page - 1) * search.page_size
+    total, is_exact = count_voices()
+    if offset > 2 * total:
+        return Found(
+            [], total, is_exact, has_more=False
+        )  # nothing is there; to find that out, all would be walked
     sql = f"SELECT {_key_column(order)} FROM community_listing ORDER BY {order} OFFSET %s LIMIT %s"  # noqa: S608
     keys = [key & KEY_MASK for (key,) in _rows(sql, [offset, search.page_size + 1])]
-    total, is_exact = count_voices()
     return Found(keys[: search.page_size], total, is_exact, has_more=len(keys) > search.page_size)
 
 
 def _found(voice_ids: list[int], count: int, end: int) -> Found:
-    return Found(voice_ids, min(count, COUNT_LIMIT + 1), count <= COUNT_LIMIT, has_more=count > end)
+    has_more = end < min(count, DEEPEST)
+    return Found(voice_ids, min(count, COUNT_LIMIT + 1), count <= COUNT_LIMIT, has_more=has_more)
 
 
 def _words_condition(asked: list[str], marks: list[str]) -> _Condition:
@@ -236,16 +253,19 @@ def _tsquery(asked: list[str], marks: list[str]) -> str:
     return " & ".join([f"'{word}':*" for word in asked] + [f"'{mark}'" for mark in marks])
 
 
-def _hits(bands: Sequence[_Band], order: str, offset: int, limit: int) -> _Hits:
-    """Return how many match in some bands, and one page of them.
+def _hits(
+    bands: Sequence[_Band], order: str, offset: int, limit: int, *, at_most: int | None = None
+) -> _Hits:
+    """Return how many match in some bands, of which `at_most` so many are read each, and one page of them.
 
     An aggregate, because a LIMIT would tempt the planner to walk an ordered index in the hope of early matches:
     with none, it would walk the whole catalogue.
     """
     column = order.split(" ")[0]
     columns = "popularity" if column == "popularity" else f"voice_id, {column}"
+    end = f" LIMIT {at_most}" if at_most else ""
     arms = " UNION ALL ".join(
-        f"SELECT {columns} FROM community_listing WHERE {band.sql}"  # noqa: S608
+        f"(SELECT {columns} FROM community_listing WHERE {band.sql}{end})"  # noqa: S608
         for band in bands
     )
     page = f"(array_agg({_key_column(order)} ORDER BY {order}))[%s:%s]"

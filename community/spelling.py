@@ -7,13 +7,19 @@ SHORTEST, LONGEST = 4, 32
 # From this length on, two mistakes are looked for too, among the words that share enough trigrams.
 LONG_WORD = 6
 CANDIDATES = 50
+# So many corrections are tried.
+MOST = 3
 
 
-def corrected(asked: list[str]) -> list[str]:
-    """Return the words with each unknown one replaced by the nearest known one, if there is one near
-    enough.
+def corrections(asked: list[str]) -> list[list[str]]:
+    """Return what may have been meant, the likeliest first: the words with each unknown one replaced by a known one
+    that is near enough. Empty where nothing is.
     """
-    return [_nearest(word) or word for word in asked]
+    near = [_nearest(word) for word in asked]
+    return [
+        [words[min(rank, len(words) - 1)] if words else word for word, words in zip(asked, near, strict=True)]
+        for rank in range(max(map(len, near), default=0))
+    ]
 
 
 def distance(left: str, right: str) -> int:
@@ -45,28 +51,27 @@ def one_mistake_away(word: str) -> set[str]:
     return (dropped | swapped | changed | added) - {word}
 
 
-def _nearest(word: str) -> str | None:
-    """Return the most frequent word at one mistake, else the nearest at two. None for words known or
+def _nearest(word: str) -> list[str]:
+    """Return the most frequent words at one mistake, else the nearest at two. None for words known or
     hopeless.
     """
     if not SHORTEST <= len(word) <= LONGEST:
-        return None
+        return []
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM community_word WHERE word LIKE %s LIMIT 1", [f"{word}%"])
         if cursor.fetchone():
-            return None
+            return []
         cursor.execute(
-            "SELECT word FROM community_word WHERE word = ANY(%s) ORDER BY frequency DESC, word LIMIT 1",
-            [sorted(one_mistake_away(word))],
+            "SELECT word FROM community_word WHERE word = ANY(%s) ORDER BY frequency DESC, word LIMIT %s",
+            [sorted(one_mistake_away(word)), MOST],
         )
-        if (found := cursor.fetchone()) or len(word) < LONG_WORD:
-            return found[0] if found else None
+        if (found := cursor.fetchall()) or len(word) < LONG_WORD:
+            return [known for (known,) in found]
         cursor.execute(
             "SELECT word, frequency FROM community_word WHERE word %% %s AND length(word) BETWEEN %s AND %s"
             " ORDER BY similarity(word, %s) DESC, frequency DESC LIMIT %s",
             [word, len(word) - 2, len(word) + 2, word, CANDIDATES],
         )
         candidates = cursor.fetchall()
-    near = [(distance(word, other), -frequency, other) for other, frequency in candidates]
-    best = min(near, default=None)
-    return best[2] if best and best[0] <= 2 else None
+    near = sorted((distance(word, other), -frequency, other) for other, frequency in candidates)
+    return [other for mistakes, _frequency, other in near if mistakes <= 2][:MOST]

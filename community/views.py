@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
@@ -18,6 +18,7 @@ from community.models import Like, Report
 from community.search import Found, Search, count_voices, search_voices
 from community.services import like_voice, report_voice, unlike_voice
 from voices.models import Voice
+from voices.words import language_code
 
 PAGE_SIZE = 24
 LAST_PAGE = 1_000_000
@@ -63,6 +64,14 @@ class SearchForm(forms.Form):
     tag = forms.CharField(label=gettext_lazy("Étiquette"), required=False, max_length=64)
     sort_by = forms.ChoiceField(label=gettext_lazy("Trier par"), required=False, choices=SORTS)
 
+    def __init__(self, data: QueryDict) -> None:
+        """Take any language: the marks of the voices name more than the list does, and with a region."""
+        asked = language_code(data.get("language", ""))
+        super().__init__(data.dict() | {"language": asked})
+        if asked not in dict(LANGUAGES):
+            field: Any = self.fields["language"]
+            field.choices = [*field.choices, (asked, asked)] if asked else field.choices
+
     def to_search(self, page: int) -> Search:
         """Return the search; a field that makes no sense counts as empty."""
         self.is_valid()
@@ -86,7 +95,8 @@ def list_voices(request: HttpRequest) -> HttpResponse:
     found = search_voices(search)
     voices = Voice.objects.in_order(found.voice_ids)
     context = _results(search, found, voices) | {"form": form, "liked": _liked(request, voices)}
-    context["voice_count"], _is_exact = count_voices()
+    count, is_exact = count_voices()
+    context |= {"voice_count": count if is_exact else round(count, -3), "is_voice_count_exact": is_exact}
     is_part = request.headers.get("HX-Target") == "resultats"
     return render(request, "community/results.html" if is_part else "community/list.html", context)
 

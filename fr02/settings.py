@@ -259,6 +259,8 @@ FISH_TOTAL_SECONDS = env.number("FISH_TOTAL_SECONDS", 600)
 # How long one request or socket may hold an upstream slot, however slowly its listener takes the sound.
 FISH_SESSION_SECONDS = env.number("FISH_SESSION_SECONDS", 3_600)
 FISH_MANAGEMENT_SECONDS = env.number("FISH_MANAGEMENT_SECONDS", 60)
+# The domains whose addresses are shown as samples of mirrored voices.
+FISH_SAMPLE_DOMAINS = env.words("FISH_SAMPLE_DOMAINS", "fish.audio")
 
 # ── Private voices ───────────────────────────────────────────────────────────────────────────────
 VOICES_PER_ACCOUNT = env.integer("VOICES_PER_ACCOUNT", 100)

@@ -1,15 +1,14 @@
 """Take in a voice that was made at Fish Audio itself, before FR02 or beside it, by its id.
 
-One that is private upstream belongs to the platform's own account and keeps its id here. One that anybody may
-speak with (public, unlisted) stays where it is, and its adopter gets an entry of their own, with an id of its own,
-that points to it: nobody loses anything. What is adopted is neither renamed nor deleted upstream.
+One that is private upstream belongs to the platform's own account and keeps its id here: one account may have it. One
+that anybody may speak with (public, unlisted) stays where it is, and each adopter gets an entry of their own, with an
+id of its own, that points to it: nobody loses anything. What is adopted is neither renamed nor deleted upstream.
 """
 
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
-from django.db.models.fields.json import KT
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -57,35 +56,32 @@ def _look_up(user_id: int, fish_audio_id: str) -> fish.FishModel:
 def _take_in(user_id: int, model: fish.FishModel) -> Voice:
     if Voice.objects.of_fish([model.id]).filter(is_hidden=True).exists():
         raise VoiceNotFound()
-    if (held := _held(model.id)) is not None:
-        # A deleted clone that is not erased upstream yet is nobody's to take.
-        if held.owner_id != user_id or held.deleted_at:
+    # The row of a voice, where there is one, decides who of two comes first; else its unique id.
+    known = Voice.objects.select_for_update().filter(public_id=model.id).first()
+    for held in _held(model.id):
+        if held.owner_id == user_id and not held.deleted_at:
+            return held
+        # A deleted clone that is not erased upstream yet is nobody's to take, and what is private has one account.
+        if held.kind == Voice.Kind.CLONE or model.visibility == Voice.Visibility.PRIVATE:
             raise VoiceNotFound()
-        return held
     check_quota(user_id=user_id)
     try:
         with transaction.atomic():
-            return _write(user_id, model)
+            return _write(user_id, model, known)
     except IntegrityError:
-        # Another account was first, in this very moment (constraint `voice_one_owner_upstream`).
+        # Another request was first, in this very moment.
         raise VoiceNotFound() from None
 
 
-def _held(upstream_id: str) -> Voice | None:
-    """Return the entry of the account that this voice belongs to."""
-    owned = Voice.objects.filter(
-        Q(deleted_at=None) | Q(kind=Voice.Kind.CLONE),
-        engine=Voice.Engine.FISH,
-        owner__isnull=False,
-        reference__has_key="id",
-    )
-    return owned.annotate(upstream_id=KT("reference__id")).filter(upstream_id=upstream_id).first()
+def _held(upstream_id: str) -> list[Voice]:
+    """Return the entries of accounts that this voice has; deleted clones too."""
+    entries = Voice.objects.of_fish([upstream_id]).filter(owner__isnull=False)
+    return list(entries.filter(Q(deleted_at=None) | Q(kind=Voice.Kind.CLONE)).order_by("pk"))
 
 
-def _write(user_id: int, model: fish.FishModel) -> Voice:
+def _write(user_id: int, model: fish.FishModel, known: Voice | None) -> Voice:
     fields = _fields(user_id, model)
-    known = Voice.objects.filter(public_id=model.id).first()
-    if known is not None and known.kind == Voice.Kind.ADOPTED:
+    if known is not None and known.kind == Voice.Kind.ADOPTED and known.deleted_at:
         Voice.objects.filter(pk=known.pk).update(**fields)
         known.refresh_from_db()
         return known

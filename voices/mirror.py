@@ -6,6 +6,7 @@ import re
 import unicodedata
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -24,6 +25,7 @@ _STACKED_MARKS = re.compile(
     r"([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{3})[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]+"
 )
 _SAFE_URL = re.compile(r"https://[\x21-\x7e]+", re.ASCII)
+_HOST = re.compile(r"https://([A-Za-z0-9.-]+)(?:[/?#]|$)", re.ASCII)
 _SAFE_PATH = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./-]*", re.ASCII)
 # What the mirror writes; moderation, likes and ownership are never among them.
 MIRRORED_FIELDS = (
@@ -79,7 +81,7 @@ def mirrored_fields(model: FishModel) -> dict[str, Any]:
         "languages": _distinct((clean_text(item, 16).lower() for item in model.languages), MAX_LANGUAGES),
         "tags": _distinct((clean_text(item, 64) for item in model.tags), MAX_TAGS),
         "cover_image": clean_url(model.cover_image, 500),
-        "sample_url": clean_url(sample.audio, 1_000) if sample else "",
+        "sample_url": _sample_url(sample.audio) if sample else "",
         "sample_text": clean_text(sample.text, 2_000, keeps_lines=True) if sample else "",
         "like_count": min(model.like_count, MAX_COUNT),
         "task_count": min(model.task_count, MAX_COUNT),
@@ -139,6 +141,14 @@ def store_mirrored_voice(*, model: FishModel) -> Voice | None:
         retired_at=None, visibility=model.visibility, source_digest=None, updated_at=timezone.now()
     )
     return Voice.objects.get(public_id=model.id)
+
+
+def _sample_url(url: str) -> str:
+    """Return the address of a sample, of Fish Audio's own domains only: pages lead there."""
+    cleaned = clean_url(url, 1_000)
+    found = _HOST.match(cleaned)
+    host = f".{found[1].lower()}" if found else ""
+    return cleaned if any(host.endswith(f".{name}") for name in settings.FISH_SAMPLE_DOMAINS) else ""
 
 
 def _visible(letter: str, keeps_lines: bool) -> str:

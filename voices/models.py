@@ -142,11 +142,17 @@ class Voice(models.Model):
             models.CheckConstraint(
                 condition=Q(public_id__regex=r"^[0-9a-f]{32}$"), name="voice_public_id_hex"
             ),
-            # A voice of Fish Audio belongs to one account: the second that adopts it is refused.
+            # An account has one entry of a voice of Fish Audio; and one account has a clone.
             models.UniqueConstraint(
                 KT("reference__id"),
+                F("owner"),
                 condition=Q(engine="fish", owner__isnull=False, deleted_at=None, reference__has_key="id"),
-                name="voice_one_owner_upstream",
+                name="voice_once_per_owner",
+            ),
+            models.UniqueConstraint(
+                KT("reference__id"),
+                condition=Q(kind="clone", reference__has_key="id"),
+                name="voice_one_clone_upstream",
             ),
         ]
         indexes = [

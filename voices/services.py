@@ -3,6 +3,7 @@
 import logging
 import re
 import threading
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.core.cache import cache
@@ -21,6 +22,8 @@ from voices.words import search_text
 logger = logging.getLogger(__name__)
 
 PUBLIC_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+# Whose uses are counted here; the others bring their numbers along.
+COUNTED_HERE = (Voice.Kind.BUILT_IN, Voice.Kind.STARTER, Voice.Kind.BLEND, Voice.Kind.CLONE)
 LOOK_UP_SECONDS = 5.0
 UNKNOWN_SECONDS = 300
 # Looking up takes a database thread with it: a slow Fish Audio must not take them all.
@@ -114,6 +117,17 @@ def ensure_starter_voice(*, user_id: int) -> None:
     )
     # The constraint `voice_one_starter` decides between two first requests at once.
     Voice.objects.bulk_create([starter], ignore_conflicts=True)
+
+
+@transaction.atomic
+def note_uses(*, counts: Mapping[int, int]) -> int:
+    """Store how often voices spoke, by their key. Returns how many of these counts are new."""
+    voices = Voice.objects.select_for_update(no_key=True).filter(pk__in=counts, kind__in=COUNTED_HERE)
+    changed = [voice for voice in voices.order_by("public_id") if voice.task_count != counts[voice.pk]]
+    for voice in changed:
+        voice.task_count = counts[voice.pk]
+    Voice.objects.bulk_update(changed, ["task_count"], batch_size=1_000)
+    return len(changed)
 
 
 @transaction.atomic

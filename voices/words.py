@@ -13,6 +13,8 @@ MAX_WORD_LENGTH = 64
 MAX_WORDS = 60
 # Letters that Unicode does not take apart, but that people type without.
 _LETTERS = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+# Before a word only, so that `aujourd’hui` and `don’t` stay.
+_ELIDED = re.compile(r"\b(?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|quoiqu)['’ʼ](?=\w)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 # Scripts written without spaces: Han, Kana. They are cut into overlapping pairs of characters.
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
@@ -30,14 +32,24 @@ def words(text: str) -> list[str]:
     return list(dict.fromkeys(found))[:MAX_WORDS]
 
 
+def asked_words(text: str) -> list[str]:
+    """Return the words of a search, without elided articles: `l’homme d’Artagnan` -> `homme artagnan`."""
+    return words(_ELIDED.sub("", text))
+
+
 def language_token(language: str) -> str:
     """Return the mark under which a language is indexed: `fr-FR` -> `@fr`. No word begins with @."""
-    return "@" + re.sub(r"[^a-z]", "", language.lower().replace("_", "-").partition("-")[0])[:8]
+    return "@" + language_code(language)
+
+
+def language_code(language: str) -> str:
+    """Return what is searched of a language: `fr-FR` -> `fr`; nothing for what is none."""
+    return re.sub(r"[^a-z]", "", language.lower().replace("_", "-").partition("-")[0])[:8]
 
 
 def tag_token(tag: str) -> str:
-    """Return the mark of a tag: `Voix générée` -> `#voix-generee`. No word begins with #."""
-    return "#" + "-".join(words(tag))[:MAX_WORD_LENGTH]
+    """Return the mark of a tag: `Voix générée` -> `#voix-generee`, `🎉` -> `#1f389`. No word begins with #."""
+    return "#" + "-".join(words(tag) or _signs(tag))[:MAX_WORD_LENGTH]
 
 
 def search_text(
@@ -57,6 +69,11 @@ def search_text(
     return " ".join(
         list(dict.fromkeys(found))[: 2 * MAX_WORDS] + [mark for mark in dict.fromkeys(marks) if len(mark) > 1]
     )
+
+
+def _signs(text: str) -> list[str]:
+    """Return the code points of symbols; what only joins or varies them does not count."""
+    return [f"{ord(sign):x}" for sign in _plain(text) if unicodedata.category(sign).startswith("S")]
 
 
 def _plain(text: str) -> str:

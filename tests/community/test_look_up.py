@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fish_stand_in.running import StandIn, running_stand_in
+from voices.fish import parse_model
+from voices.mirror import store_mirrored_voice
 from voices.models import UpstreamAlarm, Voice
 
 
@@ -101,3 +103,22 @@ def test_an_outage_is_no_absence(client, alice, fish, entry):
 def test_without_fish_only_what_is_here_exists(client, alice, settings):
     settings.FISH_API_KEY = ""
     assert client.get(url("0" * 32), headers=alice.headers).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "is_shown"),
+    [
+        ("https://platform.r2.fish.audio/a.mp3", True),
+        ("https://fish.audio/a.mp3", True),
+        ("https://exemple.org/a.mp3", False),
+        ("https://fish.audio.exemple.org/a.mp3", False),
+        ("https://fish.audio@exemple.org/a.mp3", False),
+        ("https://notfish.audio/a.mp3", False),
+        ("http://fish.audio/a.mp3", False),
+        ("javascript:alert(1)", False),
+        ("https://[x/a.mp3", False),
+    ],
+)
+def test_samples_lead_to_fish_audio_only(db, address, is_shown):
+    model = parse_model({"_id": "a" * 32, "title": "Voix", "samples": [{"audio": address}]})
+    assert store_mirrored_voice(model=model).sample_url == (address if is_shown else "")

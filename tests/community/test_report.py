@@ -1,6 +1,7 @@
 """Reports and what moderators make of them."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from community.models import Report
@@ -80,6 +81,19 @@ def test_a_moderator_hides_the_voice(client, alice, bob, make_voice, moderator):
     assert client.get(url(voice).removesuffix("/report"), headers=bob.headers).status_code == 404
     act(client, "voices_voice", "unhide", voice.pk)
     assert client.get(url(voice).removesuffix("/report"), headers=bob.headers).status_code == 200
+
+
+def test_each_decision_is_noted_in_the_history_of_the_voice(client, alice, make_voice, moderator):
+    voice = make_voice()
+    send(client, alice, voice, reason="spam")
+    act(client, "community_report", "hide_voice", Report.objects.get().pk)
+    act(client, "voices_voice", "unhide", voice.pk)
+    act(client, "voices_voice", "hide", voice.pk)
+    history = client.get(reverse("admin:voices_voice_history", args=[voice.pk])).content.decode()
+    for words in ("Masquée après un signalement", "Montrée de nouveau", "Masquée"):
+        assert words in history
+    entries = LogEntry.objects.filter(object_id=str(voice.pk)).values_list("user__email", flat=True)
+    assert list(entries) == [moderator.email] * 3
 
 
 def test_a_hidden_voice_speaks_for_its_owner_only(client, alice, bob, make_voice, moderator):

@@ -2,6 +2,8 @@
 
 import pytest
 from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Concat
 
 from community import index, search
 from community.index import refresh_index
@@ -138,6 +140,37 @@ def test_filters_by_language_and_tag(find, make_voice):
     assert find(language="xx")["models"] == []
 
 
+@pytest.mark.parametrize("asked", ["l'homme", "L’homme", "qu’homme", "d'homme l'ete", "homme l’Été"])
+def test_elided_articles_are_not_asked_for(find, make_voice, asked):
+    make_voice("Homme d’été")
+    assert titles(find(search=asked)) == ["Homme d’été"]
+
+
+def test_an_apostrophe_within_a_word_stays(find, make_voice):
+    make_voice("Aujourd’hui")
+    make_voice("Aujourd")
+    assert titles(find(search="aujourd'hui")) == ["Aujourd’hui"]
+
+
+@pytest.mark.parametrize("tag", ["🎉", "❤️", "👩‍🎤", "★★"])
+def test_a_tag_of_signs_leads_to_its_voices(find, make_voice, tag):
+    make_voice("Fête", tags=[tag])
+    make_voice("Autre", tags=["🎈"])
+    assert titles(find(tag=tag)) == ["Fête"]
+    assert find(tag="…")["models"] == []
+
+
+def test_a_correction_keeps_to_the_filters(find, make_voice):
+    """The nearest word of all is another language's."""
+    for _number in range(3):
+        make_voice("Narrator", languages=["en"])
+    make_voice("Narrateur", languages=["fr"])
+    refresh_index()
+    assert titles(find(search="narratour", language="fr")) == ["Narrateur"]
+    assert titles(find(search="narratour", language="en")) == ["Narrator"] * 3
+    assert titles(find(search="narratour", language="de")) == []
+
+
 def test_orders(find, make_voice):
     make_voice("Ancre bleue", task_count=1, like_count=9)
     make_voice("Bleue", task_count=2, like_count=1)
@@ -188,6 +221,48 @@ def test_totals_stop_at_a_thousand(find, make_voice):
     assert (len(body["models"]), body["has_more"]) == (50, False)
     body = find(search="commune", page_size=100, page=12)
     assert (body["models"], body["has_more"]) == ([], False)
+
+
+def test_a_search_shows_its_first_ten_thousand(client, alice, find, make_voice, monkeypatch):
+    monkeypatch.setattr(search, "DEEPEST", 40)
+    monkeypatch.setattr(search, "COUNT_LIMIT", 20)
+    _many(make_voice, 60)
+    body = find(search="commune", page_size=10, page=4)
+    assert (len(body["models"]), body["has_more"], body["total"]) == (10, False, 21)
+    answer = client.get(URL, {"search": "commune", "page_size": 10, "page": 5}, headers=alice.headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert answer.json()["errors"][0]["pointer"] == "/page"
+    assert "premières voix" in answer.json()["detail"]
+    # All of them may be gone through: that walks an index.
+    assert len(find(page_size=10, page=6)["models"]) == 10
+    page = client.get("/communaute/", {"search": "commune", "page": 1_000})
+    assert page.status_code == 400
+    assert "premières voix" in page.content.decode()
+
+
+def test_a_word_of_the_unpopular_is_found_in_bounded_work(find, make_voice, monkeypatch):
+    """A word without a match at the top, and with very many at the bottom: those are read in part."""
+    monkeypatch.setattr(index, "LEAST_IN_TOP", 2)
+    monkeypatch.setattr(search, "COUNT_LIMIT", 10)
+    monkeypatch.setattr(search, "BAND_LIMIT", 25)
+    _many(make_voice, 100)
+    Voice.objects.filter(task_count__lt=20).update(search_text=Concat("search_text", Value(" brouillon")))
+    wanted = set(Voice.objects.filter(task_count__lt=20).values_list("title", flat=True))
+    assert len(wanted) > 25
+    refresh_index()
+    read = []
+
+    def keep(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        if "array_agg" in sql:
+            read.append(sql)
+        return result
+
+    with connection.execute_wrapper(keep):
+        body = find(search="brouillon", page_size=10)
+    assert (body["total"], body["total_is_exact"], body["has_more"]) == (11, False, True)
+    assert len(set(titles(body)) & wanted) == 10
+    assert all("LIMIT 25" in sql for sql in read)
 
 
 def test_a_page_far_behind_the_end_is_empty(find):

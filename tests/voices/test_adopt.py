@@ -1,10 +1,14 @@
 """`POST /api/v1/voices/adopt`: a voice made at Fish Audio itself joins an account by its id."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connections
+from django.test import Client
 
 from community.services import hide_voices, unhide_voices
+from tests.conftest import make_person
 from tests.fish_stand_in.catalogue import model_entity
 from tests.fish_stand_in.models import Clone
 from voices.models import Voice
@@ -71,6 +75,36 @@ def test_one_that_all_may_use_stays_for_all(client, alice, bob, fish):
     quote = {"text": "Bonjour", "voice_id": upstream_id}
     answer = client.post("/api/v1/tts/quote", quote, "application/json", headers=bob.headers)
     assert answer.status_code == 200
+
+
+def test_one_that_all_may_use_may_be_adopted_by_all(client, alice, bob, fish):
+    upstream_id = make_upstream(fish, visibility="public")
+    ids = [adopt(client, person, upstream_id).json()["fish_audio_model_id"] for person in (alice, bob, alice)]
+    assert ids[0] == ids[2] != ids[1]
+    assert Voice.objects.filter(kind="adopted", reference={"id": upstream_id}).count() == 2
+
+
+def test_one_that_became_private_keeps_its_adopters_and_takes_no_more(client, alice, bob, fish):
+    upstream_id = make_upstream(fish, visibility="public")
+    voice_id = adopt(client, alice, upstream_id).json()["fish_audio_model_id"]
+    fish.app.models.clones[upstream_id].entity["visibility"] = "private"
+    assert adopt(client, bob, upstream_id).status_code == 404
+    assert adopt(client, alice, upstream_id).json()["fish_audio_model_id"] == voice_id
+
+
+def test_of_many_at_once_one_has_a_private_voice(client, fish, stage):
+    upstream_id = make_upstream(fish)
+    people = [make_person(f"personne-{number}", 0) for number in range(4)]
+
+    def take(person):
+        try:
+            return adopt(Client(), person, upstream_id).status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(take, people)) == [200, 404, 404, 404]
+    assert Voice.objects.filter(kind="adopted").count() == 1
 
 
 def test_somebody_elses_is_refused_as_if_it_did_not_exist(client, alice, charlie, fish):

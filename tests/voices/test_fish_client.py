@@ -216,18 +216,15 @@ def test_where_a_customer_waits_nothing_is_repeated(fish: StandIn) -> None:
 def test_a_slot_is_held_as_long_as_a_request_may_take(fish: StandIn, settings: Any) -> None:
     """A short request holds none; a clone that uploads for a minute must not lose it."""
     settings.FISH_CONCURRENCY = 1
-    leases = []
-    fish.fail("status", where="wallet", status=401, message="why")
+    leases, release = [], limiter.release
+
+    def note_and_release(slot: Any) -> None:
+        leases.append(lease_of(slot))
+        release(slot=slot)
+
     with FishClient() as client, pytest.MonkeyPatch.context() as patch:
-        release = limiter.release
-
-        def note_and_release(slot: Any) -> None:
-            leases.append(lease_of(slot))
-            release(slot=slot)
-
         patch.setattr(limiter, "release", note_and_release)
-        with pytest.raises(FishUnauthorized):
-            client.get_credit()
+        client.get_credit()
     assert leases[0] >= 2 * settings.FISH_MANAGEMENT_SECONDS
     assert not UpstreamSlot.objects.exists()
 
