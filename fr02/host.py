@@ -37,4 +37,4 @@ def open_lock(file: Path) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         return os.open(file, os.O_RDONLY | os.O_CREAT, 0o644)
     except OSError as error:
-        raise SetupError(f"Impossible d'écrire dans {file.parent}\u00a0: {error.strerror}.") from None
+        raise SetupError(f"Impossible d’écrire dans {file.parent}\u00a0: {error.strerror}.") from None

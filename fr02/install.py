@@ -41,11 +41,11 @@ def ensure_environment(venv: Path) -> None:
     python = venv / "bin" / "python"
     if python.exists() and not _run([str(python), "-m", "pip", "--version"]).returncode:
         return
-    say(f"Création de l'environnement Python dans {venv.name}…")
+    say(f"Création de l’environnement Python dans {venv.name}…")
     made = _run([sys.executable, "-m", "venv", "--clear", str(venv)])
     if made.returncode:
         raise SetupError(
-            f"L'environnement Python n'a pas pu être créé\u00a0: {_last_line(made.stdout)} "
+            f"L’environnement Python n’a pas pu être créé\u00a0: {_last_line(made.stdout)} "
             "(sous Debian et Ubuntu, installez le paquet python3-venv)."
         )
 
@@ -67,7 +67,7 @@ def ensure_requirements(venv: Path, files: list[str]) -> None:
         text=True,
     )
     if reason := _follow(process):
-        raise SetupError(f"pip n'a pas pu installer {files[-1]}\u00a0: {reason}")
+        raise SetupError(f"pip n’a pas pu installer {files[-1]}\u00a0: {reason}")
     stamp.write_text(digest)
 
 
@@ -85,7 +85,7 @@ def ensure_chromium() -> None:
     for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", "chromium"]):
         done = _run(["apt-get", *arguments], environment)
         if done.returncode:
-            raise SetupError(f"Chromium n'a pas pu être installé\u00a0: {_last_line(done.stdout)}")
+            raise SetupError(f"Chromium n’a pas pu être installé\u00a0: {_last_line(done.stdout)}")
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -29,7 +29,7 @@ PROBLEM = {
     "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
 REFUSAL = {
-    "description": "Refus (RFC 9457). Codes : /developpeurs/erreurs.",
+    "description": "Refus (RFC 9457). Codes\u00a0: /developpeurs/erreurs.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 
