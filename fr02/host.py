@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# The status of a program that Ctrl-C ended.
+INTERRUPTED = 130
+
 
 class SetupError(SystemExit):
     """End the program with status 1 and one French sentence on the terminal, without a traceback."""

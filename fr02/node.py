@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fr02.host import SetupError, locked, say
+from fr02.host import INTERRUPTED, SetupError, locked, say
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Node.js and npm in a wheel, for machines that have none.
@@ -83,4 +83,7 @@ def _reason(output: str) -> str:
 
 
 if __name__ == "__main__":
-    ensure_browser_packages(BASE_DIR)
+    try:
+        ensure_browser_packages(BASE_DIR)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
