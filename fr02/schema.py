@@ -17,6 +17,7 @@ PROBLEM = {
         "detail": STRING,
         "code": STRING | {"pattern": "^[a-z_]+$"},
         "request_id": STRING,
+        "retry_after_s": {"type": "integer", "minimum": 1, "description": "Comme l’en-tête Retry-After."},
         "errors": {
             "type": "array",
             "items": {
