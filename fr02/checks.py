@@ -28,7 +28,11 @@ def check_secrets(app_configs: Any, **kwargs: Any) -> list[Error]:
     """Refuse secrets that can be guessed."""
     errors = [
         Error(f"{name} est trop court.", ENOUGH, id="fr02.E001")
-        for name in ("SECRET_KEY", "MEDIA_SIGNING_KEY")
+        for name in (
+            "SECRET_KEY",
+            "MEDIA_SIGNING_KEY",
+            *(["METRICS_TOKEN"] if settings.METRICS_TOKEN else []),
+        )
         if len(getattr(settings, name)) < MIN_SECRET_LENGTH
     ]
     if any(len(pepper) < MIN_SECRET_LENGTH for pepper in settings.API_KEY_PEPPERS.values()):

@@ -12,6 +12,7 @@ GOOD = {
     "DEBUG": False,
     "SECRET_KEY": "s" * 32,
     "MEDIA_SIGNING_KEY": "m" * 32,
+    "METRICS_TOKEN": "",
     "API_KEY_PEPPERS": {1: "p" * 32},
     "SITE_URL": "https://fr02.example",
     "STRIPE_SECRET_KEY": "sk_live_x",
@@ -22,6 +23,7 @@ GOOD = {
 FAULTS = [
     ("fr02.E001", {"SECRET_KEY": "s" * 31}),
     ("fr02.E001", {"MEDIA_SIGNING_KEY": ""}),
+    ("fr02.E001", {"METRICS_TOKEN": "court"}),
     ("fr02.E002", {"API_KEY_PEPPERS": {1: "p" * 32, 2: "p" * 31}}),
     ("fr02.E003", {"DEBUG": True}),
     ("fr02.E004", {"SITE_URL": "http://fr02.example"}),
