@@ -13,7 +13,7 @@ endif
 python = "$(VENV)/bin/python"
 find_python = for python in python3 python3.11 python3.12 python3.13 python3.14; do \
 	"$$python" -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && exec "$$python" -m fr02.install --venv "$(VENV)"
-install = @$(find_python) $(1); done; echo "FR02 demande Python 3.11 ou plus récent : installez-le, puis relancez la commande." >&2; exit 1
+install = @$(find_python) $(1); done; echo "FR02 demande Python 3.11 ou plus récent : installez-le, puis relancez la commande." >&2; exit 1
 
 .PHONY: run test lint fmt bench screenshots environment environment-dev
 

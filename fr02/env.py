@@ -4,8 +4,6 @@ import os
 import secrets
 from pathlib import Path
 
-from django.core.exceptions import ImproperlyConfigured
-
 from fr02.host import SetupError
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -17,29 +15,29 @@ def text(name: str, default: str = "") -> str:
 
 
 def boolean(name: str, default: bool) -> bool:
-    """Return the variable as a boolean. Only True and False are understood."""
+    """Return the variable as a boolean. Only True and False are understood; SetupError for anything else."""
     value = text(name) or str(default)
     if value not in ("True", "False"):
-        raise ImproperlyConfigured(f"{name} doit valoir True ou False, pas « {value} ».")
+        raise SetupError(f"{name} doit valoir True ou False, pas «\u202f{value}\u202f».")
     return value == "True"
 
 
 def integer(name: str, default: int) -> int:
-    """Return the variable as an integer."""
+    """Return the variable as an integer. Raises SetupError."""
     value = text(name) or str(default)
     try:
         return int(value)
     except ValueError:
-        raise ImproperlyConfigured(f"{name} doit être un nombre entier, pas « {value} ».") from None
+        raise SetupError(f"{name} doit être un nombre entier, pas «\u202f{value}\u202f».") from None
 
 
 def number(name: str, default: float) -> float:
-    """Return the variable as a decimal number, written with a dot."""
+    """Return the variable as a decimal number, written with a dot. Raises SetupError."""
     value = text(name) or str(default)
     try:
         return float(value)
     except ValueError:
-        raise ImproperlyConfigured(f"{name} doit être un nombre, pas « {value} ».") from None
+        raise SetupError(f"{name} doit être un nombre, pas «\u202f{value}\u202f».") from None
 
 
 def words(name: str, default: str = "") -> list[str]:

@@ -232,6 +232,8 @@ def problem(error: Fr02Error, request_id: str) -> dict[str, Any]:
     }
     if error.pointers:
         body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in error.pointers]
+    if error.retry_after_s is not None:
+        body["retry_after_s"] = _whole_seconds(error.retry_after_s)
     return body | error.extra
 
 
@@ -253,10 +255,14 @@ def problem_response(error: Fr02Error, request: HttpRequest) -> HttpResponse:
     if error.allowed:
         response["Allow"] = error.allowed
     if error.retry_after_s is not None:
-        response["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+        response["Retry-After"] = str(_whole_seconds(error.retry_after_s))
     if error.quota is not None:
         error.quota.tell(response)
     return response
+
+
+def _whole_seconds(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
 
 
 def handle_exception(exception: Exception, context: dict[str, Any]) -> HttpResponse | None:

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# The status of a program that Ctrl-C ended.
+INTERRUPTED = 130
+
 
 class SetupError(SystemExit):
     """End the program with status 1 and one French sentence on the terminal, without a traceback."""
@@ -37,4 +40,4 @@ def open_lock(file: Path) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         return os.open(file, os.O_RDONLY | os.O_CREAT, 0o644)
     except OSError as error:
-        raise SetupError(f"Impossible d'écrire dans {file.parent}\u00a0: {error.strerror}.") from None
+        raise SetupError(f"Impossible d’écrire dans {file.parent}\u00a0: {error.strerror}.") from None

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fr02.host import SetupError, locked, say
+from fr02.host import INTERRUPTED, SetupError, locked, say
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 RUN = ["requirements.txt"]
@@ -41,11 +41,11 @@ def ensure_environment(venv: Path) -> None:
     python = venv / "bin" / "python"
     if python.exists() and not _run([str(python), "-m", "pip", "--version"]).returncode:
         return
-    say(f"Création de l'environnement Python dans {venv.name}…")
+    say(f"Création de l’environnement Python dans {venv.name}…")
     made = _run([sys.executable, "-m", "venv", "--clear", str(venv)])
     if made.returncode:
         raise SetupError(
-            f"L'environnement Python n'a pas pu être créé\u00a0: {_last_line(made.stdout)} "
+            f"L’environnement Python n’a pas pu être créé\u00a0: {_last_line(made.stdout)} "
             "(sous Debian et Ubuntu, installez le paquet python3-venv)."
         )
 
@@ -66,14 +66,20 @@ def ensure_requirements(venv: Path, files: list[str]) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    if reason := _follow(process):
-        raise SetupError(f"pip n'a pas pu installer {files[-1]}\u00a0: {reason}")
+    try:
+        reason = _follow(process)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if reason:
+        raise SetupError(f"pip n’a pas pu installer {files[-1]}\u00a0: {reason}")
     stamp.write_text(digest)
 
 
 def ensure_chromium() -> None:
     """Install Chromium for the tests of the pages when no Chromium or Chrome is there and root asks."""
-    if any(shutil.which(name) for name in CHROMIUM_NAMES):
+    if find_chromium():
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise SetupError(
@@ -85,7 +91,12 @@ def ensure_chromium() -> None:
     for arguments in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", "chromium"]):
         done = _run(["apt-get", *arguments], environment)
         if done.returncode:
-            raise SetupError(f"Chromium n'a pas pu être installé\u00a0: {_last_line(done.stdout)}")
+            raise SetupError(f"Chromium n’a pas pu être installé\u00a0: {_last_line(done.stdout)}")
+
+
+def find_chromium() -> str | None:
+    """Return the path of the machine's Chromium or Chrome, under whichever name it goes."""
+    return next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -120,4 +131,8 @@ def _last_line(output: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        say("\nInstallation interrompue. Relancez la commande\u00a0: elle reprendra.")
+        sys.exit(INTERRUPTED)

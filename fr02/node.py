@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fr02.host import SetupError, locked, say
+from fr02.host import INTERRUPTED, SetupError, locked, say
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Node.js and npm in a wheel, for machines that have none.
@@ -42,7 +42,7 @@ def npm(arguments: list[str], folder: Path, purpose: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise SetupError(f"npm n'a pas pu {purpose}\u00a0: {_reason(done.stderr)}")
+        raise SetupError(f"npm n’a pas pu {purpose}\u00a0: {_reason(done.stderr)}")
 
 
 def _find_npm() -> list[str] | None:
@@ -59,7 +59,7 @@ def _find_npm() -> list[str] | None:
 
 
 def _install_npm() -> list[str]:
-    say("npm est absent de cette machine\u00a0: installation de Node.js dans l'environnement Python (60 Mo)…")
+    say("npm est absent de cette machine\u00a0: installation de Node.js dans l’environnement Python (60 Mo)…")
     pip = subprocess.run(
         [sys.executable, "-m", "pip", "install", "-qq", "--disable-pip-version-check", NODE_PACKAGE],
         stdin=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ def _install_npm() -> list[str]:
     command = _find_npm()
     if command is None:
         raise SetupError(
-            "npm est introuvable et Node.js n'a pas pu être installé\u00a0: "
+            "npm est introuvable et Node.js n’a pas pu être installé\u00a0: "
             f"installez Node.js puis relancez la commande ({_reason(pip.stderr)})."
         )
     return command
@@ -83,4 +83,7 @@ def _reason(output: str) -> str:
 
 
 if __name__ == "__main__":
-    ensure_browser_packages(BASE_DIR)
+    try:
+        ensure_browser_packages(BASE_DIR)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

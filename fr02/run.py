@@ -32,6 +32,8 @@ READY_SECONDS = 60
 STOP_SECONDS = 8
 BACKGROUND_JOBS = 4
 PR_SET_PDEATHSIG = 1
+# How manage.py begins the one sentence that says what the set-up lacks.
+REFUSED = "FR02\u00a0: "
 EXCEPTION_NAME = re.compile(r"^([A-Za-z_]\w*\.)+\w+: ")
 
 stopping = threading.Event()
@@ -176,7 +178,7 @@ def start_database(var_dir: Path) -> None:
     try:
         psycopg.connect(given, connect_timeout=5).close()
     except psycopg.ProgrammingError:
-        raise SetupError("DATABASE_URL n'est pas une adresse PostgreSQL (postgresql://…).") from None
+        raise SetupError("DATABASE_URL n’est pas une adresse PostgreSQL (postgresql://…).") from None
     except psycopg.OperationalError as error:
         reason = str(error).splitlines()[0]
         raise SetupError(f"La base de données de DATABASE_URL ne répond pas\u00a0: {reason}") from None
@@ -195,7 +197,10 @@ def prepare_database(var_dir: Path) -> dict[str, str | None]:
             check=False,
         )
     if done.returncode:
-        raise SetupError(f"La base de données n'a pas pu être préparée\u00a0: {last_line(log)} (voir {log}).")
+        reason = last_line(log)
+        if reason.startswith(REFUSED):
+            raise SetupError(f"{reason.removeprefix(REFUSED)}.")
+        raise SetupError(f"La base de données n’a pas pu être préparée\u00a0: {reason} (voir {log}).")
     account: dict[str, str | None] = json.loads(done.stdout.splitlines()[-1])
     return account
 
@@ -282,7 +287,7 @@ def check_alive(running: list[tuple[Program, subprocess.Popen[bytes]]], var_dir:
     for program, process in running:
         if process.poll() is not None:
             log = var_dir / "log" / program.log
-            raise SetupError(f"{program.name} s'est arrêté\u00a0: {last_line(log)} (voir {log}).")
+            raise SetupError(f"{program.name} s’est arrêté\u00a0: {last_line(log)} (voir {log}).")
 
 
 def stop(processes: list[subprocess.Popen[bytes]]) -> None:

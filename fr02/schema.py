@@ -17,6 +17,7 @@ PROBLEM = {
         "detail": STRING,
         "code": STRING | {"pattern": "^[a-z_]+$"},
         "request_id": STRING,
+        "retry_after_s": {"type": "integer", "minimum": 1, "description": "Comme l’en-tête Retry-After."},
         "errors": {
             "type": "array",
             "items": {
@@ -29,7 +30,7 @@ PROBLEM = {
     "required": ["type", "title", "status", "detail", "code", "request_id"],
 }
 REFUSAL = {
-    "description": "Refus (RFC 9457). Codes : /developpeurs/erreurs.",
+    "description": "Refus (RFC 9457). Codes\u00a0: /developpeurs/erreurs.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 

@@ -23,10 +23,14 @@ SECRET_KEY = env.secret("SECRET_KEY", VAR_DIR / "secrets" / "django")
 API_KEY_PEPPERS = {1: env.secret("API_KEY_PEPPER", VAR_DIR / "secrets" / "pepper")}
 API_KEY_PEPPER_VERSION = 1
 MEDIA_SIGNING_KEY = env.secret("MEDIA_SIGNING_KEY", VAR_DIR / "secrets" / "media")
+# Who may read /metrics without being an operator: whoever sends it as a bearer.
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 SITE_URL = env.text("SITE_URL", f"http://localhost:{env.integer('PORT', 8000)}")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
 SESSION_COOKIE_HTTPONLY = True
+# In a cookie of their own they would be a third one, beside the two that the legal page names.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_SSL_REDIRECT = IS_PRODUCTION and env.boolean("SECURE_SSL_REDIRECT", True)
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_PRODUCTION

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from fr02 import asyncapi, closing, health, media, pages
+from fr02 import asyncapi, closing, health, media, metrics, pages
 
 # Operators log in as everybody does, second factor and rate limits included.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -20,6 +20,7 @@ urlpatterns = [
     path("media/<path:name>", media.serve_signed, name="signed-media"),
     path("healthz", health.live, name="health-live"),
     path("readyz", health.ready, name="health-ready"),
+    path("metrics", metrics.metrics, name="metrics"),
     re_path(r"^api/v1/schema/?$", SpectacularAPIView.as_view(), name="schema"),
     path("asyncapi.yaml", asyncapi.asyncapi, name="asyncapi"),
     path("developpeurs/reference", SpectacularSwaggerView.as_view(url_name="schema"), name="reference"),

@@ -8,7 +8,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
+from fr02.install import find_chromium
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -25,9 +26,11 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 320, "height": 800}
 @contextmanager
 def open_browser(*arguments: str) -> Iterator[Browser]:
     """Start Chromium, with further arguments. Playwright keeps an event loop in this thread: Django must not mind it."""
+    chromium = find_chromium()
+    assert chromium, "no Chromium and no Chrome on the PATH: `make test` says how to get one"
     before = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *arguments])
+        browser = playwright.chromium.launch(executable_path=chromium, args=[*ARGUMENTS, *arguments])
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
         try:
             yield browser

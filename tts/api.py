@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.authentication import PortalAuthentication, authenticate, caller_of
-from accounts.services import create_stream_ticket
+from accounts.authentication import PortalAuthentication, authenticate, caller_of, key_from_headers
+from accounts.services import create_stream_ticket, resolve_key
 from billing.pricing import price_micros
 from billing.services import credit_of
 from fr02 import errors
@@ -116,6 +116,15 @@ class StreamTokenView(APIView):
     """`POST /api/v1/tts/stream-token`: a single-use ticket with which a browser opens one socket."""
 
     authentication_classes = [PortalAuthentication]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Tell programs that they need no ticket, before they are told that they have no session."""
+        if raw := key_from_headers(request.headers):
+            resolve_key(raw)
+            raise errors.Forbidden(
+                _("Les tickets sont pour les pages du portail. Ouvrez la WebSocket avec votre clé.")
+            )
+        super().initial(request, *args, **kwargs)
 
     @extend_schema(
         operation_id="tts_stream_token",

@@ -44,8 +44,8 @@ def parse_query(params: Mapping[str, str]) -> HistoryQuery:
         page_size=_integer(params, "page_size", 20, MAX_PAGE_SIZE),
         voice_id=params.get("voice_id", "").replace("\0", ""),
         status=status,
-        since=_moment(params, "from"),
-        until=_moment(params, "to"),
+        since=_moment(params, "from", time.min),
+        until=_moment(params, "to", time.max),
         search=params.get("search", "").replace("\0", "")[:200],
     )
 
@@ -173,16 +173,18 @@ def _integer(params: Mapping[str, str], name: str, default: int, maximum: int) -
     return int(raw)
 
 
-def _moment(params: Mapping[str, str], name: str) -> datetime | None:
+def _moment(params: Mapping[str, str], name: str, of_day: time) -> datetime | None:
+    """Return a moment, or the one at `of_day` where a date alone is given: from one date to another, both whole."""
     raw = params.get(name, "")
     if not raw:
         return None
     try:
+        # The date first: as a moment it would be its own midnight.
+        if day := parse_date(raw):
+            return timezone.make_aware(datetime.combine(day, of_day)).astimezone(UTC)
         if moment := parse_datetime(raw.replace(" ", "+")):
             # In UTC: PostgreSQL knows no offsets beyond 15:59 hours.
             return (moment if timezone.is_aware(moment) else timezone.make_aware(moment)).astimezone(UTC)
-        if day := parse_date(raw):
-            return timezone.make_aware(datetime.combine(day, time.min)).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
     detail = _("Une date ISO 8601 est attendue, par exemple 2026-11-22 ou 2026-11-22T15:30:00Z.")

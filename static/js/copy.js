@@ -1,4 +1,4 @@
-// Copy the text of an element: <button data-copy="id" data-copied="Copié" hidden>.
+// Copy the text of an element: <button data-copy="id" data-copied="…" data-refused="…" hidden>.
 
 const SHOWN_MS = 2000;
 
@@ -12,26 +12,38 @@ export function watchCopyButtons(root) {
 
 async function copy(button) {
   const source = document.getElementById(button.dataset.copy);
-  await write(source);
+  const words = (await write(source.textContent)) ? button.dataset.copied : button.dataset.refused;
+  // Where nothing may be written to the clipboard, the reader still can: the text is ready for the keys.
+  if (words === button.dataset.refused) getSelection().selectAllChildren(source);
   const label = button.querySelector("[data-copy-label]");
   const before = label.dataset.before ?? label.textContent;
   label.dataset.before = before;
-  label.textContent = button.dataset.copied;
-  announce(button.dataset.copied);
+  label.textContent = words;
+  announce(words);
   clearTimeout(Number(label.dataset.timer));
   label.dataset.timer = setTimeout(() => (label.textContent = before), SHOWN_MS);
 }
 
-async function write(source) {
-  // The clipboard API exists on https and localhost only; elsewhere the old command copies the selection.
-  if (navigator.clipboard) return navigator.clipboard.writeText(source.textContent);
+/** Write to the clipboard, and tell whether that was allowed. */
+async function write(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // It exists on https and localhost only, and a browser may forbid it; the old command copies a selection.
+    return writeBySelection(text);
+  }
+}
+
+function writeBySelection(text) {
   const area = document.createElement("textarea");
-  area.value = source.textContent;
+  area.value = text;
   area.className = "visually-hidden";
   document.body.append(area);
   area.select();
-  document.execCommand("copy");
+  const isCopied = document.execCommand("copy");
   area.remove();
+  return isCopied;
 }
 
 function announce(words) {

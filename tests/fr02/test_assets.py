@@ -136,7 +136,22 @@ def test_missing_file_of_the_operator(var_dir: Path) -> None:
     done = run(python(ENSURE, str(var_dir)), KOKORO_MODEL_PATH="/nowhere/model.onnx", KOKORO_VOICES_DIR=None)
 
     assert done.returncode == 1
-    assert done.stderr == "KOKORO_MODEL_PATH désigne /nowhere/model.onnx, qui n'existe pas.\n"
+    assert done.stderr == "KOKORO_MODEL_PATH désigne /nowhere/model.onnx, qui n’existe pas.\n"
+
+
+@pytest.mark.parametrize("fault", ["no voices", "one is missing", "one is damaged"])
+def test_voices_of_the_operator_that_are_not_whole(var_dir: Path, tmp_path: Path, fault: str) -> None:
+    voices = var_dir / "kokoro" / "voices"
+    if fault == "no voices":
+        voices = tmp_path
+    elif fault == "one is missing":
+        (voices / "ff_siwis.bin").unlink()
+    else:
+        (voices / "ff_siwis.bin").write_bytes(b"x")
+    done = run(python(ENSURE, str(var_dir)), KOKORO_MODEL_PATH=None, KOKORO_VOICES_DIR=str(voices))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"KOKORO_VOICES_DIR désigne {voices}, où il n’y a pas les 54 voix")
 
 
 def test_no_npm_and_no_way_to_get_it(var_dir: Path) -> None:
@@ -153,5 +168,5 @@ def test_no_npm_and_no_way_to_get_it(var_dir: Path) -> None:
 
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("npm est introuvable et Node.js n'a pas pu être installé\u00a0: ")
+    assert last.startswith("npm est introuvable et Node.js n’a pas pu être installé\u00a0: ")
     assert "Traceback" not in done.stderr

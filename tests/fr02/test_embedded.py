@@ -193,7 +193,7 @@ def test_folder_that_cannot_be_written(var_dir: Path) -> None:
     done = run(python(QUERY, str(place / "var"), "SELECT 1"))
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Impossible d'écrire dans ")
+    assert done.stderr.startswith("Impossible d’écrire dans ")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -204,6 +204,6 @@ def test_damaged_cluster(var_dir: Path, tmp_path: Path) -> None:
     done = run(python(QUERY, str(var_dir), "SELECT 1"), TMPDIR=str(tmp_path))
 
     assert done.returncode == 1
-    assert done.stderr.startswith("PostgreSQL n'a pas démarré\u00a0: ")
+    assert done.stderr.startswith("PostgreSQL n’a pas démarré\u00a0: ")
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []

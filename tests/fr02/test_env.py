@@ -1,14 +1,15 @@
 """The settings' variables: from the environment, else from the file `.env`."""
 
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
 
 from fr02 import env
 from fr02.host import SetupError
-from tests.fr02.machine import BASE_DIR
+from tests.fr02.machine import BASE_DIR, run
 
 
 @pytest.fixture
@@ -55,8 +56,30 @@ def test_line_that_says_nothing(file: Path, line: str) -> None:
 def test_boolean_is_not_guessed(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("FR02_A", value)
 
-    with pytest.raises(ImproperlyConfigured, match="True ou False"):
+    with pytest.raises(SetupError, match=f"^FR02_A doit valoir True ou False, pas «\u202f{value}\u202f».$"):
         env.boolean("FR02_A", False)
+
+
+@pytest.mark.parametrize(
+    ("read", "value"), [(env.integer, "1,5"), (env.number, "1,5"), (env.integer, "mille")]
+)
+def test_number_is_not_guessed(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[..., float], value: str
+) -> None:
+    monkeypatch.setenv("FR02_A", value)
+
+    with pytest.raises(SetupError, match=f"^FR02_A doit être un nombre.*, pas «\u202f{value}\u202f».$"):
+        read("FR02_A", 0)
+
+
+def test_odd_value_is_one_sentence_wherever_the_settings_are_read() -> None:
+    for command in (["manage.py", "check"], ["-m", "fr02.serve", "fr02.asgi:application"]):
+        done = run([sys.executable, *command], DEBUG="1")
+
+        assert done.returncode == 1
+        assert done.stderr.strip().removeprefix("FR02\u00a0: ") == (
+            "DEBUG doit valoir True ou False, pas «\u202f1\u202f»."
+        )
 
 
 def test_example_names_every_variable_of_the_settings() -> None:

@@ -61,6 +61,30 @@ def test_the_copy_button_copies_the_script(visit):
     assert reader.faults == []
 
 
+FORBIDDEN = "navigator.clipboard.writeText = () => Promise.reject(new DOMException('', 'NotAllowedError'));"
+
+
+def test_the_copy_button_without_the_clipboard_api(visit):
+    """The old command copies what is selected."""
+    reader = visit(permissions=["clipboard-read", "clipboard-write"])
+    reader.page.add_init_script(FORBIDDEN)
+    page = reader.open("/developpeurs/")
+    page.click("[data-copy=socket-address]")
+    expect(page.locator("[data-copy=socket-address]")).to_contain_text("Copié")
+    assert page.evaluate("navigator.clipboard.readText()").endswith("/api/v1/tts/stream")
+    assert reader.faults == []
+
+
+def test_the_copy_button_says_when_it_may_not_copy(visit):
+    reader = visit()
+    reader.page.add_init_script(FORBIDDEN + "document.execCommand = () => false;")
+    page = reader.open("/developpeurs/")
+    page.click("[data-copy=socket-address]")
+    expect(page.locator("[data-copy=socket-address]")).to_contain_text("Sélectionné\u00a0: faites Ctrl-C")
+    assert page.evaluate("getSelection().toString()").strip().endswith("/api/v1/tts/stream")
+    assert reader.faults == []
+
+
 @pytest.mark.parametrize(("scheme", "window"), [("light", DESKTOP), ("dark", PHONE)], ids=["light", "dark"])
 def test_every_page_fits_and_is_accessible(visit, alice, scheme, window):
     reader = visit(viewport=window, color_scheme=scheme)

@@ -133,6 +133,17 @@ def test_the_limits_in_the_catalogue_are_those_of_this_server(client, db, settin
     assert f"{settings.SOCKET_IDLE_SECONDS:.0f} secondes." in page
 
 
+def test_the_pages_leave_the_two_cookies_that_the_legal_page_names(client, alice):
+    assert "deux cookies" in client.get("/mentions-legales").content.decode()
+    client.post("/compte/login/", {"login": alice.user.email, "password": alice.password})
+    voice = {"next": "/communaute/", "reason": "odd"}
+    assert (
+        client.post(f"/communaute/{alice.starter_id}/signaler/", voice).status_code == 302
+    )  # leaves a message
+    assert set(client.cookies) == {"sessionid", "csrftoken"}
+    assert "Choisissez un motif de signalement." in client.get("/communaute/").content.decode()
+
+
 @pytest.mark.parametrize("host", ["", "OVHcloud, 2 rue Kellermann, 59100 Roubaix"])
 def test_the_legal_page_says_what_the_operator_said(client, db, settings, host):
     settings.PUBLISHER, settings.HOSTING_PROVIDER = "Voix SAS", host

@@ -27,15 +27,27 @@ FAULTS = {
 
 
 def said_in(source: str) -> list[str]:
-    """Return the sentences that a module gives to gettext."""
+    """Return the sentences that a module gives to gettext or says on the terminal."""
     names = {"_": 1, "gettext": 1, "gettext_lazy": 1, "gettext_noop": 1, "ngettext": 2, "ngettext_lazy": 2}
+    names |= {"SetupError": 1, "say": 1, "Error": 1}  # what the terminal says, before there is a translation
     return [
-        argument.value
+        text
         for call in ast.walk(ast.parse(source))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in names
         for argument in call.args[: names[call.func.id]]
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+        if (text := text_of(argument))
+    ] + [
+        text_of(node.value)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["help"]
     ]
+
+
+def text_of(node: ast.expr) -> str:
+    """Return a literal text, with an x for each value that is put into it; nothing for another expression."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(part) if isinstance(part, ast.Constant) else "x" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def faults_of(said: list[str]) -> list[str]:
@@ -84,6 +96,8 @@ def test_the_search_for_sentences_finds_some():
         "gettext_lazy('« null »')",
         """gettext("L'heure.")""",
         "ngettext('Une voix.', 'Des voix!', 2)",
+        """raise SetupError(f"Le fichier {name} n'est pas là.")""",
+        "help = 'Recopie ; reprend.'",
         "_('Un long ' 'début' ' ; une suite.').format(x=1)",
     ],
 )

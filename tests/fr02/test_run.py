@@ -191,7 +191,7 @@ def test_part_that_ends_takes_everything_down(make_run: Callable[..., Run], clon
     fr02.part("procrastinate").kill()
 
     assert fr02.wait() != 0
-    assert "Le travail de fond s'est arrêté\u00a0: " in fr02.said()
+    assert "Le travail de fond s’est arrêté\u00a0: " in fr02.said()
     assert_all_gone(parts, fr02.port)
     assert "Traceback" not in fr02.said()
 
@@ -280,14 +280,20 @@ def test_database_that_does_not_answer() -> None:
 
 def test_database_address_that_is_none() -> None:
     assert fails(DATABASE_URL="mysql://localhost/fr02").startswith(
-        "DATABASE_URL n'est pas une adresse PostgreSQL"
+        "DATABASE_URL n’est pas une adresse PostgreSQL"
+    )
+
+
+def test_setting_that_is_odd() -> None:
+    assert fails(STREAMS_PER_ACCOUNT="mille") == (
+        "STREAMS_PER_ACCOUNT doit être un nombre entier, pas «\u202fmille\u202f»."
     )
 
 
 def test_model_that_is_not_there() -> None:
     sentence = fails(KOKORO_MODEL_PATH="/nowhere/model.onnx")
 
-    assert sentence == "KOKORO_MODEL_PATH désigne /nowhere/model.onnx, qui n'existe pas."
+    assert sentence == "KOKORO_MODEL_PATH désigne /nowhere/model.onnx, qui n’existe pas."
 
 
 def test_model_that_is_damaged(tmp_path: Path) -> None:

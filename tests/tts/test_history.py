@@ -73,12 +73,33 @@ def test_filters(client, alice, spoken):
         ("0554-10-28T22:57:37.01450-23:59", 200),
         ("0001-01-01T00:00:00+10:00", 400),
         ("9999-12-31T23:59:59-10:00", 400),
-        ("0001-01-01", 400),
     ],
 )
 def test_moments_far_away(client, alice, spoken, moment, status):
     for name in ("from", "to"):
         assert history(client, alice, **{name: moment}).status_code == status
+
+
+def test_a_date_means_the_whole_day(client, alice, spoken):
+    """In Paris, as everywhere in FR02: its last minute belongs to it, the next day's first does not."""
+    for row, moment in zip(
+        spoken,
+        ("2026-07-13T22:00:00+00:00", "2026-07-14T21:59:59.999999+00:00", "2026-07-14T22:00:00+00:00"),
+        strict=True,
+    ):
+        Generation.objects.filter(pk=row.pk).update(created_at=moment)
+    day = {"from": "2026-07-14", "to": "2026-07-14"}
+    assert {item["id"] for item in history(client, alice, **day).json()["history"]} == {
+        str(row.pk) for row in spoken[:2]
+    }
+    assert history(client, alice, to="2026-07-13").json()["total"] == 0
+    assert history(client, alice, to="2026-07-14T21:59:59Z").json()["total"] == 1
+
+
+@pytest.mark.parametrize(("name", "status"), [("from", 400), ("to", 200)])
+def test_the_first_of_all_days(client, alice, name, status):
+    """Its midnight in Paris is before the beginning of time in UTC."""
+    assert history(client, alice, **{name: "0001-01-01"}).status_code == status
 
 
 @pytest.mark.parametrize(

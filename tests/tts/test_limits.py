@@ -55,6 +55,7 @@ def test_too_many_requests(server, alice):
     remaining, reset_s = left_of(response)
     assert remaining == 0
     assert 1 <= int(response.headers["Retry-After"]) <= 6 < reset_s <= 65
+    assert response.json()["retry_after_s"] == int(response.headers["Retry-After"])
     assert_nothing_lost(alice, before)
 
 
@@ -73,7 +74,9 @@ def test_too_many_requests_on_the_socket(server, alice):
     use_up_the_minute(alice)
     sounds, texts, close_code = listen(server.url, alice.headers, say(HELLO["text"]))
     assert (sounds, len(texts), close_code) == ([], 1, 4429)
-    assert json.loads(texts[0])["code"] == "rate_limited"
+    problem = json.loads(texts[0])
+    assert problem["code"] == "rate_limited"
+    assert 1 <= problem["retry_after_s"] <= 6
 
 
 def test_too_many_sockets(server, alice):

@@ -244,6 +244,15 @@ def test_a_browser_ticket_opens_one_socket(server, alice, client):
         listen(server.url, {}, say("Oui."), subprotocols=answer["subprotocols"])
 
 
+def test_a_program_needs_no_ticket(alice, client):
+    """It is told so, where it was told that it lacks a session; a key that does not open gets its usual answer."""
+    for key, status in ((alice.key, 403), (generate_key(), 401)):
+        answer = client.post("/api/v1/tts/stream-token", headers={"X-API-Key": key})
+        assert answer.status_code == status
+        assert ("Ouvrez la WebSocket avec votre clé" in answer.json()["detail"]) == (status == 403)
+    assert client.post("/api/v1/tts/stream-token").status_code == 401
+
+
 def test_a_session_alone_opens_no_socket(server, alice, client):
     client.force_login(alice.user)
     cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())

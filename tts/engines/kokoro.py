@@ -24,7 +24,7 @@ from tts.engines.kokoro_model import SAMPLE_RATE, KokoroModel, core_count
 from tts.engines.phonemes import SAMPLE_LANGUAGE, phonemize, tokens_of
 from tts.engines.scheduler import Job, Stream
 from tts.engines.track import Track
-from tts.engines.workers import Stopped, WorkerPool
+from tts.engines.workers import Load, Stopped, WorkerPool
 from tts.text.normalise import normalise
 from tts.text.segments import Limits, split_text
 
@@ -71,6 +71,11 @@ class KokoroEngine:
         self._speeches: dict[Stream, _Speech] = {}
         # Cutting and admitting a long text takes milliseconds that do not belong on the event loop.
         self._planner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kokoro-plan")
+
+    @property
+    def load(self) -> Load:
+        """What this process has to do at this moment."""
+        return self._pool.load
 
     def prepare(self) -> None:
         """Load the model and speak one sentence to nobody, so that the first order is as fast as the next.

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic
 
 from tts.engines import admission
@@ -14,6 +15,16 @@ NICENESS = 2  # added to the process's own: the event loop, the database and the
 
 class Stopped(Exception):
     """Tell that a segment was ended early through its stop flag."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a pool has to do: its listeners, their segments that wait, and how many of its workers speak."""
+
+    listeners: int
+    waiting: int
+    busy: int
+    workers: int
 
 
 class WorkerPool:
@@ -59,6 +70,14 @@ class WorkerPool:
                 self._start_threads()
                 self._changed.notify_all()
         return stream
+
+    @property
+    def load(self) -> Load:
+        """Return what there is to do at this moment."""
+        with self._changed:
+            scheduler = self._scheduler
+            waiting = sum(len(stream.waiting) for stream in scheduler.streams)
+            return Load(len(scheduler.streams), waiting, len(scheduler.running), scheduler.workers)
 
     @property
     def is_busy(self) -> bool:

@@ -12,7 +12,7 @@ from voices import fish
 
 
 class Command(BaseCommand):
-    help = "Recopie le catalogue de voix de Fish Audio ; interrompue, elle reprend où elle en était."
+    help = "Recopie le catalogue de voix de Fish Audio\u202f; interrompue, elle reprend où elle en était."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not fish.is_configured():
