@@ -25,6 +25,7 @@ class Clone:
     trained_at: float
     is_failing: bool = False
     recordings: list[bytes] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
 
     def shown(self) -> dict[str, Any]:
         """Return the voice in its present state: created, training, then trained or failed."""
@@ -137,7 +138,9 @@ class Models:
         )
         failing = self.state.due("model", "training_fails") is not None
         trained_at = time.monotonic() + self.state.switches.training_s
-        self.clones[entity["_id"]] = Clone(key, entity, trained_at, failing, recordings)
+        self.clones[entity["_id"]] = Clone(
+            key, entity, trained_at, failing, recordings, form.texts.get("texts", [])
+        )
         return dict(entity)
 
     def _update(self, clone: Clone, form: Form) -> None:

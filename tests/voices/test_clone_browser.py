@@ -99,7 +99,7 @@ def record(page: Page, number: int, seconds: float) -> None:
     expect(row.locator("[data-record-player]")).to_be_visible()
 
 
-def test_it_works(site, alice, tmp_path):
+def test_it_works(site, speaking_fish, alice, tmp_path):
     assert alice.starter_id
     microphone = tmp_path / "micro.wav"
     microphone.write_bytes(encoded(20, "wav"))
@@ -124,9 +124,9 @@ def test_it_works(site, alice, tmp_path):
         page.wait_for_function("document.querySelector('[data-voice-player]:not([hidden])').duration > 0.5")
         assert reader.faults == []
     voice = Voice.objects.get(kind="clone")
-    recordings = list(voice.recordings.order_by("pk"))
-    assert [row.duration_ms > 3_500 for row in recordings] == [True] * 3
-    assert recordings[0].text.startswith("Ce matin")
+    (clone,) = speaking_fish.app.models.clones.values()
+    assert [measure(recording)[0] > 3.5 for recording in clone.recordings] == [True] * 3
+    assert clone.texts[0].startswith("Ce matin")
 
     said = spoken(site, alice, "Bonjour à tous.", voice.public_id)
     assert plain_words(recognise(said)) == "bonjour à tous"
