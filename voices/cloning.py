@@ -103,6 +103,10 @@ def _store(user_id: int, order: CloneOrder, recordings: Sequence[CleanRecording]
     except Exception:
         mark_deleted(voice)
         raise
+    if voice.recordings.count() < len(rows):
+        # Deleted meanwhile: what was stored after that has no row that would lead to it.
+        for row in rows:
+            storages["default"].delete(row.audio_name)
     defer_once("advance_clone", voice_key=voice.pk)
     return voice
 

@@ -55,7 +55,8 @@ def acquire(*, account: str, lease_s: float = LEASE_S) -> uuid.UUID | None:
             account=account,
             held=held,
             refused=_refused_lately(demands, now),
-            about=set(demands) | set(held),
+            # No slot is kept for the platform itself: its requests are short, and it asks again.
+            about=(set(demands) | set(held)) - {PLATFORM},
             limit=settings.FISH_CONCURRENCY,
         )
         _note_demand(account, now, is_granted=is_granted)

@@ -13,6 +13,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from fr02.media import SignedFileStorage
 from tests.voices.sounds import encoded
 from voices import cloning, erasing
+from voices.editing import delete_voice
 from voices.models import Consent, Recording, UpstreamAlarm, Voice
 from voices.services import resolve_voice
 
@@ -237,6 +238,28 @@ def test_no_transaction_waits_for_the_storage(client, alice, fish, stage, settin
     settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": backend, "OPTIONS": options}}
     assert post(client, alice, form(recording)).status_code == 201
     assert NotingStorage.noted == [False] * 3
+
+
+class SlowStorage(SignedFileStorage):
+    """Let the owner delete the voice, and the worker erase it, while its second recording is stored."""
+
+    def _save(self, name, content):
+        voice = Voice.objects.get(kind="clone")
+        if not voice.deleted_at and name.endswith(f"/{voice.recordings.order_by('pk')[1].pk}.flac"):
+            delete_voice(user_id=voice.owner_id, voice_id=voice.public_id)
+            erasing.erase_clone(voice_key=voice.pk)
+        return super()._save(name, content)
+
+
+def test_one_that_is_deleted_while_it_is_stored_leaves_no_file(
+    client, alice, fish, stage, settings, media_dir, recording
+):
+    options = settings.STORAGES["default"]["OPTIONS"]
+    backend = f"{__name__}.{SlowStorage.__name__}"
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": backend, "OPTIONS": options}}
+    assert post(client, alice, form(recording)).status_code == 201
+    folder = media_dir / str(alice.user.pk) / "recordings"
+    assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
 def test_a_storage_that_fails_leaves_nothing(client, alice, fish, work, settings, tmp_path, recording):

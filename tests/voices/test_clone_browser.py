@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from tests.browser import PHONE, Visit, open_browser
 from tests.fish_stand_in.__main__ import local_speaker
 from tests.fish_stand_in.running import StandIn, running_stand_in
-from tests.recogniser import duration_s, plain_words, recognise
+from tests.recogniser import plain_words, recognise
 from tests.servers import ROOT, Server, database_url, start_server
 from tests.tts.sound import measure
 from tests.tts.test_page_script import run_script
@@ -124,9 +124,9 @@ def test_it_works(site, speaking_fish, alice, tmp_path):
         page.wait_for_function("document.querySelector('[data-voice-player]:not([hidden])').duration > 0.5")
         assert reader.faults == []
     voice = Voice.objects.get(kind="clone")
-    (sent,) = speaking_fish.app.models.clones.values()
-    assert [duration_s(recording) > 3.5 for recording in sent.recordings] == [True] * 3
-    assert sent.texts[0].startswith("Ce matin")
+    (clone,) = speaking_fish.app.models.clones.values()
+    assert [measure(recording)[0] > 3.5 for recording in clone.recordings] == [True] * 3
+    assert clone.texts[0].startswith("Ce matin")
 
     said = spoken(site, alice, "Bonjour à tous.", voice.public_id)
     assert plain_words(recognise(said)) == "bonjour à tous"

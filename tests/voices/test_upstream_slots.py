@@ -17,7 +17,7 @@ from django.db import connections
 from django.utils import timezone
 
 from tests.servers import database_url
-from voices.limiter import acquire, extend, is_fair, release
+from voices.limiter import PLATFORM, acquire, extend, is_fair, release
 from voices.models import UpstreamDemand, UpstreamSlot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,6 +68,15 @@ def test_a_lone_customer_has_everything_again_later() -> None:
     release(slot=acquire(account="bob"))  # type: ignore[arg-type]
     UpstreamDemand.objects.update(asked_at=timezone.now() - timedelta(minutes=2))
     assert all(acquire(account="alice") for _ in range(5))
+
+
+@pytest.mark.django_db
+def test_the_platforms_own_requests_cost_a_customer_nothing() -> None:
+    mine = acquire(account=PLATFORM)
+    assert all(acquire(account="alice") for _ in range(4))
+    assert acquire(account=PLATFORM) is None
+    release(slot=mine)  # type: ignore[arg-type]
+    assert acquire(account="alice")
 
 
 @pytest.mark.parametrize(
