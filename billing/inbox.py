@@ -6,6 +6,7 @@ is tried again, by Stripe's own redelivery, every minute, and by the nightly com
 """
 
 import logging
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -85,6 +86,8 @@ def process_waiting() -> int:
             process_event(event_id)
         except stripe.StripeError as error:
             logger.warning("Stripe event %s waits: %s", event_id, error)
+        except Exception:
+            logger.exception("Stripe event %s could not be worked on", event_id)
     return len(event_ids)
 
 
@@ -116,7 +119,8 @@ def reconcile() -> int:
 
 def _verified(body: bytes, signature: str) -> dict[str, Any]:
     timestamps = [part[2:] for part in signature.split(",") if part.startswith("t=")]
-    if not timestamps or not timestamps[0].isdigit() or int(timestamps[0]) > time.time() + TOLERANCE_S:
+    is_time = bool(timestamps) and re.fullmatch(r"[0-9]{1,12}", timestamps[0])
+    if not is_time or int(timestamps[0]) > time.time() + TOLERANCE_S:
         raise InvalidRequest(_("Signature Stripe invalide."))
     for secret in settings.STRIPE_WEBHOOK_SECRETS:
         try:

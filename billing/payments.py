@@ -12,6 +12,7 @@ from typing import Any
 import stripe
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -295,7 +296,7 @@ def _claw_back(
         kind=kind,
         amount_micros=-change_micros,
         source_type=kind,
-        source_id=row.stripe_id,
+        source_id=_next_source_id(kind, row.stripe_id),
         reason=reason,
         actor_id=actor_id,
     )
@@ -303,6 +304,13 @@ def _claw_back(
     type(row).objects.filter(pk=row.pk).update(debited_micros=wanted_micros)
     TopUp.objects.filter(pk=top_up.pk).update(clawed_back_micros=top_up.clawed_back_micros + change_micros)
     row.refresh_from_db()
+
+
+def _next_source_id(kind: str, stripe_id: str) -> str:
+    """Name a movement after its refund or dispute; the account is locked. A bank may change its mind more than once."""
+    again = Q(source_id=stripe_id) | Q(source_id__startswith=f"{stripe_id}#")
+    times = Entry.objects.filter(again, source_type=kind, house="").count()
+    return f"{stripe_id}#{times + 1}" if times else stripe_id
 
 
 def _locked_top_up(**names: Any) -> TopUp:

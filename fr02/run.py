@@ -62,6 +62,8 @@ def programs(port: int) -> list[Program]:
     ]
     # One at a time, the nightly mirror of Fish Audio's catalogue would keep everything else waiting for hours.
     jobs = ["--concurrency", str(BACKGROUND_JOBS), "--shutdown-graceful-timeout", "5"]
+    # What failed stays, to be looked at; the rest would be a few thousand rows a day.
+    jobs += ["--delete-jobs", "successful"]
     worker = [*manage, "procrastinate", "worker", *jobs]
     return [
         Program("Le serveur", "server.log", [*serve, "fr02.asgi:application"]),

@@ -134,8 +134,12 @@ class SpeechConsumer(AsyncWebsocketConsumer):
 
     async def _converse(self, data: Mapping[str, Any], inbox: Inbox) -> None:
         synthesis = await open_session(parse_start(data), self.caller, inbox)
-        for event in session_events.opening(synthesis):
-            await self._tell(event)
+        try:
+            for event in session_events.opening(synthesis):
+                await self._tell(event)
+        except BaseException:
+            await synthesis.abandon()
+            raise
         async with contextlib.aclosing(synthesis.pieces()) as pieces:
             async for piece in pieces:
                 for event in session_events.about(piece):
@@ -209,7 +213,10 @@ def _check_origin(headers: dict[str, str]) -> None:
     origin = headers.get("Origin")
     if origin is None or origin in settings.SOCKET_ORIGINS:
         return
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or parts.netloc != headers.get("Host"):
         raise errors.Forbidden(_("Cette origine n’est pas permise."))
 

@@ -22,6 +22,8 @@ from tts.text.segments import ready_length
 FLUSHED, CANCELLED = "flushed", "cancelled"
 # A longer text takes milliseconds to be cut: not on the event loop.
 SHORT_CHARS = 500
+# Of signs that nobody can speak, so many wait for the words that follow them; those before are forgotten.
+SILENT_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,9 @@ class Conversation:
         return await self._stop()
 
     async def _add(self, text: str) -> list[Piece]:
+        if not _is_speakable(text) and not _is_speakable(self._tail):
+            self._tail = (self._tail + text)[-SILENT_CHARS:]
+            return []
         self._tail = unicodedata.normalize("NFC", self._tail + text)
         if len(self._tail) > SHORT_CHARS:
             length = await in_thread(ready_length, self._tail, is_start=not self._text)
@@ -141,7 +146,7 @@ class Conversation:
 
     async def _speak(self, text: str) -> None:
         """Give the engine the next part. One without a letter or a digit waits for what follows it."""
-        if not any(character.isalnum() for character in text):
+        if not _is_speakable(text):
             return
         if not await self._keep(self._text + text):
             raise base.EngineTimeout("the hold was settled while the session stood still")
@@ -213,3 +218,7 @@ class Conversation:
 
     def _answer(self, event: str) -> Answer:
         return Answer(b"", self._last.characters, self._last.duration_ms, event=event)
+
+
+def _is_speakable(text: str) -> bool:
+    return any(character.isalnum() for character in text)

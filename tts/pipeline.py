@@ -124,6 +124,10 @@ class Synthesis:
         if not is_live and not self.is_stored:
             raise errors.EngineError(_("L’audio n’a pas pu être enregistré. Rien ne vous est facturé."))
 
+    async def abandon(self) -> None:
+        """Close what nobody will iterate: nothing of it was heard."""
+        await _see_through(self._close(Generation.Status.FAILED, "client_left"))
+
     def _lose_hold(self) -> None:
         """Take note that the sweeper settled this synthesis: what is delivered from now on would be free."""
         self.is_hold_lost = True
@@ -356,7 +360,7 @@ def _abandon(opening: asyncio.Task[Synthesis]) -> None:
     closing.add_done_callback(_finishing.discard)
 
 
-async def _see_through(work: Coroutine[Any, Any, None]) -> None:
+async def _see_through(work: Coroutine[Any, Any, object]) -> None:
     """Run work to its end even when the task that wants it is cancelled meanwhile."""
     task = asyncio.get_running_loop().create_task(work)
     _finishing.add(task)

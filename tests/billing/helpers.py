@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.db import connections, transaction
+from procrastinate.contrib.django import app
 
 from accounts.models import User
 from billing import ledger
@@ -87,6 +88,12 @@ def together(number: int, work: Callable[[int], Any], *, threads: int | None = N
 
     with ThreadPoolExecutor(threads or number) as pool:
         return list(pool.map(run, range(number)))
+
+
+def post_mails() -> None:
+    """Send the mails that were asked for, as the worker does."""
+    worker = app.with_connector(app.connector.get_worker_connector())  # type: ignore[attr-defined]
+    worker.run_worker(queues=["mails"], wait=False, install_signal_handlers=False, listen_notify=False)
 
 
 def outcome(work: Callable[[], Any]) -> str:

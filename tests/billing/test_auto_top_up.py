@@ -13,7 +13,7 @@ from billing import auto_topup, inbox, low_credit
 from billing.models import AutoTopUp, StripeEvent, TopUp
 from billing.services import credit_of
 from fr02.errors import InvalidRequest
-from tests.billing.helpers import EURO, account_of, buy, entries_of, speak, together
+from tests.billing.helpers import EURO, account_of, buy, entries_of, post_mails, speak, together
 from tests.billing.shop import CARD, REFUSED_LATER, WANTS_OWNER, Shop
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,6 +87,7 @@ def test_l13_off_after_three_declines(shop: Shop, alice: User) -> None:
     wish = AutoTopUp.objects.get()
     assert (wish.declines, wish.stopped_because) == (3, "declined")
     assert len([call for call in shop.stand_in.calls if call == ("POST", "/v1/payment_intents")]) == 3
+    post_mails()
     assert [message.subject for message in mail.outbox] == ["[FR02] Votre recharge automatique est arrêtée"]
     assert account_of(alice).balance_micros == 4 * EURO
     assert {top_up.failure for top_up in TopUp.objects.filter(kind="auto")} == {"card_declined"}
@@ -107,6 +108,7 @@ def test_l13_the_bank_wants_the_customer(shop: Shop, alice: User) -> None:
         low_credit.watch(account_id=account_id)
         AutoTopUp.objects.update(rests_until=None)
     assert len([call for call in shop.stand_in.calls if call == ("POST", "/v1/payment_intents")]) == 1
+    post_mails()
     assert [message.subject for message in mail.outbox] == ["[FR02] Votre banque demande votre accord"]
     assert f"{shop.url}/credit/" in mail.outbox[0].body
     assert "10,00" in mail.outbox[0].body
@@ -182,6 +184,7 @@ def test_low_credit_is_told_once_per_level_and_crossing(alice: User) -> None:
         speak(alice, used)
         if len(watch_jobs()) > before:
             low_credit.watch(account_id=account_id)
+        post_mails()
         assert len(mail.outbox) == mails, f"after {used}"
     assert credit_of(alice.pk).balance_micros == 0
     assert low_credit.watch_all() == 0
@@ -189,5 +192,19 @@ def test_low_credit_is_told_once_per_level_and_crossing(alice: User) -> None:
     buy(alice, 2 * EURO)
     speak(alice, 1_900_000)
     low_credit.watch_all()
+    post_mails()
     assert len(mail.outbox) == 3, "both levels in one step are one mail"
     assert entries_of(alice, "topup") == [2 * EURO, 2 * EURO]
+
+
+def test_a_mail_server_that_fails_costs_the_mail_a_delay_and_nothing_else(alice: User, settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # nobody listens there
+    buy(alice, 2 * EURO)
+    speak(alice, 1_900_000)
+    assert low_credit.watch_all() == 1
+    assert account_of(alice).low_credit_level == 2
+    post_mails()
+    job = ProcrastinateJob.objects.get(queue_name="mails")
+    assert (job.status, job.attempts) == ("todo", 1)
+    assert job.scheduled_at > timezone.now()

@@ -79,6 +79,17 @@ def test_l11_a_refund_made_at_stripe_and_one_that_fails(shop: Shop, alice: User)
     assert TopUp.objects.get().clawed_back_micros == 0
 
 
+def test_l11_a_refund_that_fails_and_goes_through_again(shop: Shop, alice: User) -> None:
+    top_up = shop.buy(alice, 10 * EURO)
+    refund = shop.world.give_back(shop.world.things[top_up.charge_id], 400)
+    for status, balance in (("succeeded", 6), ("failed", 10), ("succeeded", 6), ("failed", 10)):
+        refund["status"] = status
+        replay(shop)
+        assert account_of(alice).balance_micros == balance * EURO
+    assert entries_of(alice, "refund") == [-4 * EURO] * 2
+    assert entries_of(alice, "refund_reversal") == [4 * EURO] * 2
+
+
 def test_an_unpaid_top_up_cannot_be_refunded(shop: Shop, alice: User, operator: User) -> None:
     shop.order(alice)
     with pytest.raises(Conflict):

@@ -1,5 +1,6 @@
 """What a session on the socket refuses, and that nothing is lost then."""
 
+import asyncio
 import json
 
 import pytest
@@ -9,6 +10,8 @@ from fr02.errors import RateLimited
 from tests.tts.talk import talking
 from tests.tts.test_session import LONG, row_of, stored_audio
 from tests.tts.test_socket import assert_nothing_lost, listen
+from tts.consumers import SpeechConsumer
+from tts.conversation import SILENT_CHARS
 from tts.session_messages import MAX_WAITING, Inbox
 
 START = json.dumps({"event": "start"})
@@ -119,3 +122,36 @@ def test_the_text_of_a_session_is_limited_as_a_whole(server, alice):
     assert (row.status, row.failure) == ("partial", "text_too_long")
     assert row.billed_characters == len("Bonjour à tous.") + 1
     assert len(stored_audio(server, alice, row)) == len(talk.sound)
+
+
+def test_signs_that_nobody_can_speak_are_not_kept_for_ever(server, alice):
+    with talking(server.url, alice.headers) as talk:
+        for _ in range(90):
+            talk.say("text", text="…!" * 50)
+        talk.say("text", text=" Bonjour.")
+        talk.say("stop")
+        assert talk.hear_all() == 1000
+    row = row_of(alice)
+    assert row.text.endswith(" Bonjour.")
+    assert row.characters == len(row.text) <= SILENT_CHARS + len(" Bonjour.")
+
+
+def test_a_session_that_breaks_at_its_first_word_leaves_nothing_open(stage, alice):
+    before = credit_of(alice.user.pk).balance_micros
+
+    async def talk():
+        messages = asyncio.Queue()
+        messages.put_nowait({"type": "websocket.connect"})
+        messages.put_nowait({"type": "websocket.receive", "text": START})
+
+        async def send(message):
+            if message["type"] != "websocket.accept":
+                messages.put_nowait({"type": "websocket.disconnect", "code": 1006})
+                raise ConnectionError("the client has left")
+
+        headers = [(b"x-api-key", alice.key.encode())]
+        await SpeechConsumer.as_asgi()({"type": "websocket", "headers": headers}, messages.get, send)
+
+    asyncio.run(talk())
+    assert_nothing_lost(alice, before)
+    assert (row_of(alice).status, row_of(alice).failure) == ("failed", "client_left")

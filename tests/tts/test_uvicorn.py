@@ -4,6 +4,7 @@ import sys
 
 import httpx
 import pytest
+from httpx_ws import WebSocketUpgradeError
 
 from tests.servers import start_server
 from tests.tts.talk import talking
@@ -30,6 +31,9 @@ def test_it_works(uvicorn_server, alice):
     for name in ("malformed", "unknown voice", "65 KiB"):
         message, close_code, code = BAD_MESSAGES[name]
         assert_refused(listen(uvicorn_server.url, alice.headers, message), close_code, code)
+    with pytest.raises(WebSocketUpgradeError) as refusal:
+        listen(uvicorn_server.url, alice.headers | {"Origin": "http://["}, say())
+    assert refusal.value.response.status_code == 403
 
 
 def test_a_session(uvicorn_server, alice):

@@ -49,18 +49,25 @@ async def say(engine, *texts, **changes):
 
 @contextlib.asynccontextmanager
 async def full(engine):
-    """Fill the engine until it refuses, and keep it full."""
-    streams = []
+    """Fill the engine until it refuses with listeners who take what is made for them."""
+    listeners = []
     with contextlib.suppress(EngineBusy):
         while True:
-            stream = engine.stream(order(text=LONG))
+            stream = engine.stream(order(text=LONG * 4))
             await anext(stream)
-            streams.append(stream)
+            listeners.append(asyncio.ensure_future(_take(stream)))
     try:
         yield
     finally:
-        for stream in streams:
-            await stream.aclose()
+        for listener in listeners:
+            listener.cancel()
+        await asyncio.gather(*listeners, return_exceptions=True)
+
+
+async def _take(stream):
+    async with contextlib.aclosing(stream):
+        async for _piece in stream:
+            pass
 
 
 @pytest.mark.parametrize("audio_format", ["mp3", "wav", "pcm", "opus"])
