@@ -11,6 +11,7 @@ from fr02.bridge import in_database
 from tests.fish_stand_in.running import StandIn
 from tests.tts.engines.fish_stage import TEXT, decoded_seconds, order, until, until_no_slot_is_held
 from tts.engines.base import (
+    MAX_PIECE_BYTES,
     EngineBusy,
     EngineError,
     EngineFailed,
@@ -21,6 +22,7 @@ from tts.engines.base import (
 )
 from tts.engines.fish import FishEngine
 from tts.engines.fish_live import FishLiveSession
+from tts.engines.fish_meter import create_meter
 from tts.engines.fish_socket import unpack_event
 from voices.models import UpstreamAlarm
 
@@ -172,6 +174,101 @@ async def test_a_stop_as_the_pause_after_a_flush_is_over(
         await session.stop()
         await hearing
     assert pieces[-1].characters == len(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("audio_format", "rate"), [("mp3", 44_100), ("opus", 48_000), ("wav", 44_100), ("pcm", 44_100)]
+)
+async def test_a_large_event_is_cut_into_pieces(
+    engine: FishEngine, fish: StandIn, audio_format: str, rate: int
+) -> None:
+    fish.state.switches.is_one_event = True
+    text = TEXT * 2
+    pieces = await say(engine, text, format=audio_format, sample_rate=rate)
+    data = b"".join(piece.data for piece in pieces)
+    assert decoded_seconds(data, audio_format, rate) == pytest.approx(len(text) / 14, abs=0.2)
+    assert len(data) > MAX_PIECE_BYTES or audio_format == "opus"
+    meter = create_meter(audio_format, rate)
+    for piece in pieces:
+        assert len(piece.data) <= MAX_PIECE_BYTES
+        assert meter.feed(piece.data) == piece.data  # whole frames: a listener may leave after any of them
+
+
+async def test_a_header_on_every_event_is_no_sound(engine: FishEngine, fish: StandIn) -> None:
+    fish.state.switches.live_header = "every"
+    pieces = await say(engine, TEXT, format="wav")
+    data = b"".join(piece.data for piece in pieces)
+    assert data.count(b"RIFF") == 1
+    assert pieces[-1].duration_ms == (len(data) - 44) // 48
+
+
+async def test_sound_without_its_header_is_refused(engine: FishEngine, fish: StandIn) -> None:
+    fish.state.switches.live_header = "never"
+    with pytest.raises(EngineFailed, match="not WAV"):
+        await say(engine, TEXT, format="wav")
+
+
+async def test_a_ping_is_answered(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("ping", where="live", times=3)
+    assert (await say(engine, TEXT))[-1].characters == len(TEXT)
+    await until(lambda: fish.state.pongs == 3)
+
+
+async def test_text_without_sound_is_a_failure(engine: FishEngine, fish: StandIn) -> None:
+    fish.fail("no_sound", where="live")
+    with pytest.raises(EngineFailed, match="only 0 ms"):
+        await say(engine, TEXT)
+
+
+async def test_silence_after_a_flush_is_a_failure(engine: FishEngine, fish: StandIn, settings: Any) -> None:
+    settings.FISH_FIRST_BYTE_SECONDS = 1.0
+    async with engine.live(engine.check(order())[0]) as session:
+        await session.send_text("Bonjour à tous. ")
+        await session.flush()
+        assert (await _marker(session)).characters == len("Bonjour à tous. ")
+        fish.fail("no_sound", where="live")
+        await session.send_text("Et voici la suite.")
+        await session.flush()
+        pieces: list[Piece] = []
+        with pytest.raises(EngineTimeout, match="after flush"):
+            await hear(session, pieces)
+    assert pieces == []
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "finish_error"}, {"kind": "close", "code": 1011}, {"kind": "close"}]
+)
+async def test_a_failure_between_two_flushes(
+    engine: FishEngine, fish: StandIn, fault: dict[str, Any]
+) -> None:
+    async with engine.live(engine.check(order())[0]) as session:
+        await session.send_text("Bonjour à tous. ")
+        await session.flush()
+        assert (await _marker(session)).characters == len("Bonjour à tous. ")
+        fish.fail(where="live", **fault)
+        await session.send_text("Et voici la suite.")
+        await session.flush()
+        with pytest.raises(EngineFailed):
+            await hear(session, [])
+    await until_no_slot_is_held()
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "status", "status": 401}, {"kind": "error_event", "message": "Invalid Token"}]
+)
+async def test_the_key_is_not_logged(
+    engine: FishEngine,
+    fish: StandIn,
+    settings: Any,
+    caplog: pytest.LogCaptureFixture,
+    fault: dict[str, Any],
+) -> None:
+    caplog.set_level("DEBUG")
+    settings.FISH_API_KEY = "très-secret".encode().hex()
+    fish.fail(where="live", **fault)
+    with pytest.raises(EngineUnavailable) as caught:
+        await say(engine, TEXT)
+    assert settings.FISH_API_KEY not in caplog.text + repr(caught.value) + repr(caught.value.__cause__)
 
 
 async def test_an_empty_session_ends_well(engine: FishEngine) -> None:
