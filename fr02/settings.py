@@ -262,6 +262,8 @@ FISH_CONNECT_SECONDS = env.number("FISH_CONNECT_SECONDS", 5)
 FISH_FIRST_BYTE_SECONDS = env.number("FISH_FIRST_BYTE_SECONDS", 20)
 FISH_CHUNK_SECONDS = env.number("FISH_CHUNK_SECONDS", 15)
 FISH_TOTAL_SECONDS = env.number("FISH_TOTAL_SECONDS", 600)
+# How long a session in which nothing is left to say keeps its upstream socket and slot.
+FISH_IDLE_SECONDS = env.number("FISH_IDLE_SECONDS", 10)
 # How long one request or socket may hold an upstream slot, however slowly its listener takes the sound.
 FISH_SESSION_SECONDS = env.number("FISH_SESSION_SECONDS", 3_600)
 FISH_MANAGEMENT_SECONDS = env.number("FISH_MANAGEMENT_SECONDS", 60)

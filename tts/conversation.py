@@ -2,15 +2,17 @@
 
 One loop waits for both sides, the client's next message and the engine's next piece, so that nothing here needs a
 lock. Text goes to the engine sentence by sentence, each held in credit before it is sent. A take is what lies between
-two cancellations: it is one file of the engine, and the takes of a session put end to end are one file again.
+two cancellations or rests: it is one file of the engine, and the takes of a session put end to end are one file again.
 """
 
 import asyncio
 import contextlib
+import logging
 import unicodedata
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from fr02.bridge import in_thread
 from tts.audio.wav import HEADER_BYTES
@@ -19,11 +21,16 @@ from tts.engines.base import Piece
 from tts.session_messages import CANCEL, FLUSH, STOP, TEXT, Inbox, Message
 from tts.text.segments import ready_length
 
+logger = logging.getLogger(__name__)
+
 FLUSHED, CANCELLED = "flushed", "cancelled"
 # A longer text takes milliseconds to be cut: not on the event loop.
 SHORT_CHARS = 500
 # Of signs that nobody can speak, so many wait for the words that follow them; those before are forgotten.
 SILENT_CHARS = 500
+# A session that was heard already waits so long for room; a new one is refused at once.
+PATIENCE_S = 8.0
+ASK_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,9 @@ class Conversation:
         self._has_sound = self._is_sounding = self._is_stopped = self._is_over = False
         self._flushes: deque[int] = deque()
         self._asked_to = self._marked_to = 0
-        self._take = contextlib.AsyncExitStack()
+        self._room, self._take = contextlib.AsyncExitStack(), contextlib.AsyncExitStack()
+        self._order_in_room: base.EngineOrder | None = None
+        self._idle_since: float | None = None
         self._live: base.Live | None = None
         self._sound: AsyncGenerator[Piece]
         self._making: asyncio.Future[Piece | None] | None = None
@@ -75,15 +84,18 @@ class Conversation:
         """
         hearing = asyncio.ensure_future(self._inbox.wait())
         try:
-            async with self._take:
+            async with self._room, self._take:
                 while not self._is_over:
                     both = [task for task in (hearing, self._making) if task is not None]
-                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                    rest_s = self._rest_in_s()
+                    await asyncio.wait(both, timeout=rest_s, return_when=asyncio.FIRST_COMPLETED)
                     if hearing.done():
                         pieces = await self._obey(self._inbox.take())
                         hearing = asyncio.ensure_future(self._inbox.wait())
-                    else:
+                    elif self._making is not None and self._making.done():
                         pieces = self._made()
+                    else:
+                        pieces = await self._rest()
                     for piece in pieces:
                         yield self._engine.name, piece
         finally:
@@ -157,7 +169,9 @@ class Conversation:
         self._tail = self._tail[len(text) :]
 
     async def _open_take(self) -> base.Live:
-        live = await self._take.enter_async_context(self._engine.live(self._order))
+        if self._order_in_room is None:
+            self._order_in_room = await self._enter_room()
+        live = await self._take.enter_async_context(self._engine.live(self._order_in_room))
         self._take_start = replace(self._last, characters=len(self._text))
         # Only a session's first take brings the header of its file.
         self._skip_bytes = HEADER_BYTES if self._has_sound and self._order.format == "wav" else 0
@@ -165,6 +179,41 @@ class Conversation:
         self._making = asyncio.ensure_future(anext(self._sound, None))
         self._take.push_async_callback(self._close_take)
         return live
+
+    async def _enter_room(self) -> base.EngineOrder:
+        deadline = monotonic() + (PATIENCE_S if self._has_sound else 0.0)
+        while True:
+            try:
+                return await self._room.enter_async_context(self._engine.room(self._order))
+            except base.EngineBusy:
+                if monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(ASK_AGAIN_S)
+
+    def _rest_in_s(self) -> float | None:
+        """Return when the room is to be given back; None while something is to be said or nothing is held."""
+        limit_s = self._engine.rest_after_s
+        is_done = not self._is_stopped and self._last.characters >= len(self._text)
+        if limit_s is None or self._order_in_room is None or not is_done:
+            self._idle_since = None
+            return None
+        self._idle_since = self._idle_since or monotonic()
+        return max(0.0, self._idle_since + limit_s - monotonic())
+
+    async def _rest(self) -> list[Piece]:
+        """Give the room back until there is more to say. What was said ends as one whole file."""
+        pieces: list[Piece] = []
+        try:
+            if self._live is not None:
+                await self._live.stop()
+                while self._making is not None and (piece := await self._making) is not None:
+                    pieces += self._heard(piece)
+        except base.EngineError as error:
+            logger.warning("a take with nothing left to say ended badly: %s", error)
+        await self._take.aclose()
+        await self._room.aclose()
+        self._order_in_room = None
+        return pieces
 
     async def _close_take(self) -> None:
         assert self._making is not None
@@ -183,6 +232,10 @@ class Conversation:
         if piece is None:
             self._is_over = True
             return [self._answer(FLUSHED) for _flush in self._flushes]
+        return self._heard(piece)
+
+    def _heard(self, piece: Piece) -> list[Piece]:
+        """Take a piece in, and ask for the next one."""
         self._making = asyncio.ensure_future(anext(self._sound, None))
         self._last = self._moved(piece)
         self._is_sounding = bool(piece.data)

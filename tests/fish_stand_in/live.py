@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-from tests.fish_stand_in.sound import Encoder, Speaker, blocks, voice_of
+from tests.fish_stand_in.sound import Encoder, Speaker, blocks, voice_of, wav_header
 from tests.fish_stand_in.speech import alignment
 from tests.fish_stand_in.state import Fault, State
 from tests.fish_stand_in.validation import Refusal
@@ -28,6 +28,12 @@ class LiveSession:
 
     async def run(self) -> None:
         """Serve the socket until one side leaves."""
+        try:
+            await self._serve()
+        finally:
+            self._state.pongs += self._socket.pongs
+
+    async def _serve(self) -> None:
         while (frame := await self._socket.receive()) is not None:
             message = msgpack.unpackb(frame, raw=False)
             event = message.get("event")
@@ -71,22 +77,38 @@ class LiveSession:
 
     async def _speak(self) -> bool:
         text, self._buffer = self._buffer, ""
-        if not text.strip():
+        if not text.strip() or self._state.due("live", "no_sound"):
             return True
         assert self._request is not None
         slow = self._state.due("live", "slow_first_byte")
         await asyncio.sleep(slow.seconds if slow else self._state.switches.first_byte_s)
         speed = float((self._request.get("prosody") or {}).get("speed") or 1.0)
         seconds = 0.0
+        waiting = b""
         async for block in blocks(self._speaker.speak(text, voice=voice_of(self._request), speed=speed)):
-            if not await self._send_sound(await asyncio.to_thread(self._encoder.feed, block), text):
+            data = waiting + await asyncio.to_thread(self._encoder.feed, block)
+            if self._state.switches.is_one_event:
+                waiting, data = data, b""
+            if not await self._send_sound(self._with_header(data), text):
                 return False
             seconds += len(block) / 44_100
             await asyncio.sleep(self._state.switches.chunk_s)
+        if waiting and not await self._send_sound(waiting, text):
+            return False
         if self._has_times:
             await self._send_sound(b"", text, alignment(text, seconds))
         self._chunk, self._offset_s = self._chunk + 1, self._offset_s + seconds
         return True
+
+    def _with_header(self, data: bytes) -> bytes:
+        """Put a WAV header where the switch wants it: before every event, or nowhere."""
+        assert self._request is not None
+        how, is_first = self._state.switches.live_header, data.startswith(b"RIFF")
+        if self._request["format"] != "wav" or how == "once" or not data:
+            return data
+        if how == "never":
+            return data[44:] if is_first else data
+        return data if is_first else wav_header(self._request["sample_rate"], "placeholder") + data
 
     async def _send_sound(self, data: bytes, text: str, times: dict[str, Any] | None = None) -> bool:
         if not await self._send_faults():
@@ -108,6 +130,8 @@ class LiveSession:
             await self._socket.send_text('{"event": "audio"}')
         if self._state.due("live", "empty_audio"):
             await self._send({"event": "audio", "audio": b"", "time": self._elapsed_ms()})
+        if self._state.due("live", "ping"):
+            await self._socket.ping()
         if self._state.due("live", "bad_frame"):
             await self._socket.send(b"\xc1 not msgpack")
         waiting = [

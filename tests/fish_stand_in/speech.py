@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from tests.fish_stand_in.sound import Speaker, encoded_blocks
+from tests.fish_stand_in.sound import Speaker, encoded_blocks, id3_tag
 from tests.fish_stand_in.state import State
 from tests.fish_stand_in.wire import Exchange
 
@@ -26,6 +26,9 @@ async def send_speech(exchange: Exchange, state: State, speaker: Speaker, reques
     cut = state.due("tts", "truncate", "stall")
     await _wait_first(state)
     await exchange.begin(CONTENT_TYPES[request["format"]])
+    if state.switches.has_id3:
+        for part in (id3_tag()[:7], id3_tag()[7:]):
+            await exchange.chunk(part)
     number = 0
     async for data in paced(encoded_blocks(speaker, request, state.switches.wav_sizes), state):
         if cut is not None and number >= cut.after:

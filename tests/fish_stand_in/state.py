@@ -21,7 +21,8 @@ class Fault:
     empty, short (`share` of the text is spoken, then it ends as if that were all), not_sound, cut_frame,
     finish_error (`message`), finish_stop (unasked, `after`), error_event (`message`, `max_concurrency`),
     close (`code`, `after`),
-    chatter (`seconds` of unknown events, `after`), unknown_event, text_frame, empty_audio, bad_frame, training_fails.
+    chatter (`seconds` of unknown events, `after`), unknown_event, text_frame, empty_audio, ping,
+    no_sound, bad_frame, training_fails.
     """
 
     kind: str
@@ -56,6 +57,9 @@ class Switches:
     delete_status: int = 204  # 200 in the docs
     training_s: float = 0.2
     is_public_downgraded: bool = False
+    has_id3: bool = False  # a tag before the first MP3 frame
+    live_header: str = "once"  # of WAV on the socket; or never, every (event)
+    is_one_event: bool = False  # all the sound of a chunk of text at once
     first_byte_s: float = 0.0
     chunk_s: float = 0.0
 
@@ -70,6 +74,7 @@ class State:
         self.in_flight = 0
         self.most_in_flight = 0
         self.dropped_by_client = 0
+        self.pongs = 0
         self._debits: list[tuple[float, Decimal]] = []
         self._lock = threading.Lock()
 
@@ -98,7 +103,7 @@ class State:
             self.faults.clear()
             self.asked.clear()
         self.switches = Switches()
-        self.most_in_flight = self.dropped_by_client = 0
+        self.most_in_flight = self.dropped_by_client = self.pongs = 0
         self._debits.clear()
 
     def debit(self, text: str, model: str) -> None:

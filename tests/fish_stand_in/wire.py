@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import h11
 import wsproto
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.utilities import generate_accept_token
 
 MAX_BODY_BYTES = 50 * 1024 * 1024
@@ -132,6 +132,7 @@ class Socket:
         self._connection = wsproto.Connection(wsproto.ConnectionType.SERVER)
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._partial = b""
+        self.pongs = 0
         self.is_gone = False
         self._reading = asyncio.create_task(self._read())
 
@@ -142,6 +143,10 @@ class Socket:
     async def send(self, data: bytes) -> None:
         """Send a binary message."""
         await self._send(BytesMessage(data))
+
+    async def ping(self) -> None:
+        """Send a ping, which the client is to answer while it waits for sound."""
+        await self._send(Ping(b"alive"))
 
     async def send_text(self, text: str) -> None:
         """Send a text frame, which no client of this protocol expects."""
@@ -194,6 +199,8 @@ class Socket:
         for event in self._connection.events():
             if isinstance(event, Ping):
                 self._writer.write(self._connection.send(event.response()))
+            elif isinstance(event, Pong):
+                self.pongs += event.payload == b"alive"
             elif isinstance(event, CloseConnection):
                 with contextlib.suppress(wsproto.utilities.LocalProtocolError):
                     self._writer.write(self._connection.send(event.response()))

@@ -46,7 +46,7 @@ def cloud(stage, stand_in, _own, media_dir, tmp_path_factory):
     if not _own:
         folder = tmp_path_factory.mktemp("cloud")
         keys = {"FISH_API_KEY": "cle-de-test", "FISH_BASE_URL": stand_in.base_url}
-        keys |= {"FISH_FIRST_BYTE_SECONDS": "5"}
+        keys |= {"FISH_FIRST_BYTE_SECONDS": "5", "FISH_IDLE_SECONDS": "2"}
         _own.append(start_server(folder, media_dir, **keys))
     stand_in.state.reset()
     return _own[0]

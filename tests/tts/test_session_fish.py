@@ -1,8 +1,10 @@
 """Sessions spoken by the cloud engine: the stand-in's own socket behind ours."""
 
 import time
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from billing.pricing import price_micros
 from billing.services import credit_of
@@ -84,6 +86,74 @@ def test_a_cancel_stops_the_speech_and_the_session_goes_on(cloud, stand_in, alic
     assert_nothing_lost(alice, before - row.cost_micros)
 
 
+def test_a_cancel_keeps_the_slot(cloud, stand_in, alice, cloud_voice):
+    stand_in.state.switches.chunk_s = 0.05
+    with talking(cloud.url, alice.headers, voice_id=cloud_voice, format="pcm") as talk:
+        talk.say("text", text=LONG)
+        talk.hear(1)
+        slot = UpstreamSlot.objects.get()
+        talk.say("cancel")
+        talk.hear("cancelled")
+        assert UpstreamSlot.objects.get() == slot
+        fill_upstream()
+        talk.say("text", text="Bien sûr.")
+        talk.say("stop")
+        assert talk.hear_all() == 1000
+    assert starts_at(stand_in) == 2
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "wav", "pcm", "opus"])
+def test_a_session_with_nothing_to_say_gives_its_slot_back(cloud, stand_in, alice, cloud_voice, audio_format):
+    before = credit_of(alice.user.pk).balance_micros
+    with talking(cloud.url, alice.headers, voice_id=cloud_voice, format=audio_format) as talk:
+        talk.say("text", text="Un moment, je cherche. ")
+        talk.say("flush")
+        talk.hear("flushed")
+        until_no_slot_is_held()
+        assert stand_in.state.in_flight == 0
+        talk.say("text", text="Voici la réponse.")
+        talk.say("stop")
+        assert talk.hear_all() == 1000
+    row = Generation.objects.get(user=alice.user)
+    assert (row.status, row.text) == ("done", "Un moment, je cherche. Voici la réponse.")
+    assert [event["text"] for event in talk.named("segment")] == [
+        "Un moment, je cherche. ",
+        "Voici la réponse.",
+    ]
+    assert sound_of(talk, audio_format)[0] == pytest.approx(row.duration_ms / 1000, rel=0.05)
+    assert row.cost_micros == price_micros(engine="fish", characters=len(row.text))
+    assert_nothing_lost(alice, before - row.cost_micros)
+
+
+def test_a_session_that_rested_waits_for_a_slot(cloud, stand_in, alice, cloud_voice):
+    with talking(cloud.url, alice.headers, voice_id=cloud_voice, format="pcm") as talk:
+        talk.say("text", text="Un moment, je cherche. ")
+        talk.say("flush")
+        talk.hear("flushed")
+        until_no_slot_is_held()
+        fill_upstream(seconds=2, count=5)
+        talk.say("text", text="Voici la réponse.")
+        talk.say("stop")
+        assert talk.hear_all() == 1000
+
+
+def fill_upstream(seconds=300, count=4):
+    until = timezone.now() + timedelta(seconds=seconds)
+    UpstreamSlot.objects.bulk_create(UpstreamSlot(account="other", expires_at=until) for _ in range(count))
+
+
+def starts_at(stand_in):
+    messages = [item.get("message", {}) for item in stand_in.asked("live")]
+    return sum(message.get("event") == "start" for message in messages)
+
+
+def until_no_slot_is_held():
+    deadline = time.monotonic() + 10
+    while UpstreamSlot.objects.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_a_cancel_ends_a_take_that_speaks_on_after_its_flush(cloud, stand_in, alice, cloud_voice):
     stand_in.fail("stall", where="live", seconds=1.5, after=len(TEXT) // 9)
     with talking(cloud.url, alice.headers, voice_id=cloud_voice, format="pcm") as talk:
@@ -96,8 +166,7 @@ def test_a_cancel_ends_a_take_that_speaks_on_after_its_flush(cloud, stand_in, al
         talk.say("text", text="Bien sûr.")
         talk.say("stop")
         assert talk.hear_all() == 1000
-    starts = [item for item in stand_in.asked("live") if item.get("message", {}).get("event") == "start"]
-    assert len(starts) == 2
+    assert starts_at(stand_in) == 2
 
 
 def test_a_failure_in_the_middle_is_charged_for_what_came(cloud, stand_in, alice, cloud_voice):
@@ -143,7 +212,4 @@ def test_who_leaves_gives_the_upstream_slot_back(cloud, stand_in, alice, cloud_v
         talk.say("text", text=LONG)
         talk.hear(1)
     assert_nothing_lost(alice, before - cost_once_settled(alice))
-    deadline = time.monotonic() + 5
-    while UpstreamSlot.objects.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until_no_slot_is_held()

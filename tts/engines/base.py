@@ -13,7 +13,7 @@ class EngineOrder:
     """Describe one text to speak: values are validated, `voice_ref` is the engine's own reference.
 
     `text` is NFC; `sample_rate` in Hz; `speed` a factor; `volume_db` in dB; `latency` is normal|balanced|low.
-    `account` names the customer, for engines that share their room fairly.
+    `account` names the customer, for engines that share their room fairly; `has_room`: its session keeps room for it.
     """
 
     text: str
@@ -25,6 +25,7 @@ class EngineOrder:
     temperature: float = 0.7
     latency: str = "balanced"
     account: str = ""
+    has_room: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,15 @@ class Live(Protocol):
 
 
 class Engine(Protocol):
-    """Speak orders; every engine is reached through these four methods only."""
+    """Speak orders; every engine is reached through these methods only.
+
+    A session in which nothing is left to say gives its room back after `rest_after_s` seconds (None: never).
+    """
 
     name: str
+
+    @property
+    def rest_after_s(self) -> float | None: ...
 
     def check(self, order: EngineOrder) -> tuple[EngineOrder, list[Warning]]:
         """Return the order as this engine will speak it, and what it had to map or ignore."""
@@ -99,6 +106,13 @@ class Engine(Protocol):
 
         Raises EngineBusy, VoiceUnknown and TextNotSpeakable before the first piece only; EngineFailed (or its
         EngineUnavailable) and EngineTimeout any time.
+        """
+        ...
+
+    def room(self, order: EngineOrder) -> AbstractAsyncContextManager[EngineOrder]:
+        """Keep room for a session that calls `live` again and again; its order is to be used for that.
+
+        Raises EngineBusy.
         """
         ...
 

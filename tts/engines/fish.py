@@ -10,7 +10,9 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 
+from django.conf import settings
 from django.db import Error
 
 from fr02.bridge import in_database
@@ -50,6 +52,10 @@ class FishEngine:
         self._slots = UpstreamSlots()
         self._cleared_at = -ALL_CLEAR_EVERY_S
 
+    @property
+    def rest_after_s(self) -> float:
+        return settings.FISH_IDLE_SECONDS
+
     def check(self, order: EngineOrder) -> tuple[EngineOrder, list[Warning]]:
         """Return the order as Fish Audio will speak it, and what had to be mapped."""
         return checked_order(order)
@@ -75,12 +81,19 @@ class FishEngine:
             await self._all_clear()
 
     @contextlib.asynccontextmanager
+    async def room(self, order: EngineOrder) -> AsyncIterator[EngineOrder]:
+        """Hold an upstream slot for the sockets of one session, which come one after the other."""
+        async with self._slots.taken(order.account):
+            yield replace(order, has_room=True)
+
+    @contextlib.asynccontextmanager
     async def live(self, order: EngineOrder) -> AsyncIterator[FishLiveSession]:
         """Open a session that takes text piece by piece; the order's own text is not spoken.
 
         Raises as `stream` does; the session's iterator raises EngineFailed and EngineTimeout.
         """
-        async with self._slots.taken(order.account), self._refusals():
+        slot = contextlib.nullcontext() if order.has_room else self._slots.taken(order.account)
+        async with slot, self._refusals():
             async with open_session(self._wire.client, order, self._refused) as session:
                 yield session
             await self._all_clear()

@@ -76,11 +76,15 @@ class PcmMeter:
 
 
 class WavMeter:
-    """Replace the header, whatever its length and its sizes, by FR02's own, and count the samples."""
+    """Replace the header, whatever its length and its sizes, by FR02's own, and count the samples.
+
+    A chunk that begins with a header again is the next part of the same sound: the header is left out.
+    """
 
     def __init__(self, sample_rate: int):
         self._sample_rate = sample_rate
         self._samples = PcmMeter(sample_rate)
+        self._own_header = wav_header(sample_rate=sample_rate)
         self._head: bytearray | None = bytearray()
 
     @property
@@ -88,6 +92,8 @@ class WavMeter:
         return self._samples.duration_ms
 
     def feed(self, chunk: bytes) -> bytes:
+        if self._head is None and chunk.startswith(b"RIFF") and chunk[8:12] == b"WAVE":
+            self._head = bytearray()
         if self._head is None:
             return self._samples.feed(chunk)
         self._head += chunk
@@ -95,7 +101,8 @@ class WavMeter:
         if start is None:
             return b""
         body, self._head = bytes(self._head[start:]), None
-        return wav_header(sample_rate=self._sample_rate) + self._samples.feed(body)
+        header, self._own_header = self._own_header, b""
+        return header + self._samples.feed(body)
 
     def finish(self) -> None:
         if self._head:

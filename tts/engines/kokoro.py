@@ -58,6 +58,7 @@ class KokoroEngine:
     """Speak orders with Kokoro; one instance per process, usable from any event loop."""
 
     name = "kokoro"
+    rest_after_s = None
 
     def __init__(self, *, model_path: Path, voices_dir: Path, workers: int = 0):
         cores = core_count()
@@ -105,6 +106,11 @@ class KokoroEngine:
         async with contextlib.aclosing(self._spoken(order)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    @contextlib.asynccontextmanager
+    async def room(self, order: EngineOrder) -> AsyncIterator[EngineOrder]:
+        """Give the order back: each part of a session asks for admission by itself."""
+        yield order
 
     @contextlib.asynccontextmanager
     async def live(self, order: EngineOrder) -> AsyncIterator[KokoroLive]:

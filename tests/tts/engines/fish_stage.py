@@ -18,6 +18,7 @@ from fr02.bridge import in_database
 from tests.fish_stand_in.running import StandIn, running_stand_in
 from tts.engines.base import EngineOrder, Piece
 from tts.engines.fish import FishEngine
+from tts.engines.fish_live import FishLiveSession
 from voices.models import UpstreamAlarm, UpstreamDemand, UpstreamSlot
 
 TEXT = "Bonjour, ceci est un essai de la voix. Elle parle assez longtemps pour plusieurs morceaux de son."
@@ -91,6 +92,31 @@ async def speak(engine: FishEngine, wanted: EngineOrder, pieces: list[Piece] | N
         async for piece in stream:
             spoken.pieces.append(piece)
     return spoken
+
+
+async def say(engine: FishEngine, *texts: str, **details: Any) -> list[Piece]:
+    """Open a session, send the texts, stop, and return what came."""
+    pieces: list[Piece] = []
+    async with engine.live(engine.check(order(**details))[0]) as session:
+        for text in texts:
+            await session.send_text(text)
+        await session.stop()
+        await hear(session, pieces)
+    return pieces
+
+
+async def hear(session: FishLiveSession, pieces: list[Piece]) -> None:
+    """Add to `pieces` what comes until the end."""
+    async for piece in session:
+        pieces.append(piece)  # noqa: PERF401  (what came before a failure counts)
+
+
+async def flushed(session: FishLiveSession) -> Piece:
+    """Listen up to the mark of a flush and return it."""
+    async for piece in session:
+        if not piece.data:
+            return piece
+    raise AssertionError("no marker")
 
 
 def decoded_seconds(data: bytes, audio_format: str, rate: int) -> float:

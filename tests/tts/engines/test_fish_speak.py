@@ -53,6 +53,13 @@ async def test_a_wav_gets_the_header_that_the_pipeline_replaces(
     assert spoken.data.count(b"RIFF") == 1
 
 
+async def test_a_tag_before_the_first_frame_is_left_out(engine: FishEngine, fish: StandIn) -> None:
+    fish.state.switches.has_id3 = True
+    spoken = await speak(engine, order())
+    assert spoken.data.startswith(b"\xff\xfb")
+    assert spoken.duration_s == pytest.approx(decoded_seconds(spoken.data, "mp3", 44_100), abs=0.08)
+
+
 async def test_pieces_are_bounded_and_only_the_last_are_the_whole_text(engine: FishEngine) -> None:
     spoken = await speak(engine, order(format="wav", sample_rate=44_100, text=TEXT * 3))
     counts = [piece.characters for piece in spoken.pieces]
