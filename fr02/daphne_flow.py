@@ -14,9 +14,6 @@ from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from django.conf import settings
-from twisted.internet import reactor
-from twisted.internet.interfaces import IPushProducer
-from zope.interface import implementer
 
 # The kernel's own buffer can grow to 4 MB: a client at the pace of speech would seem to stand still for minutes.
 SEND_BUFFER_BYTES = 128 * 1024
@@ -34,9 +31,8 @@ def repair_flow() -> None:
     WebSocketProtocol.onCloseHandshakeTimeout = _end_unanswered
 
 
-@implementer(IPushProducer)
 class _Flow:
-    """Follow the buffer of one connection; Twisted tells when it is full, empty, or gone."""
+    """Follow the buffer of one connection: a push producer, which Twisted tells when it is full, empty, or gone."""
 
     def __init__(self, transport: Any) -> None:
         self._transport = transport
@@ -101,4 +97,4 @@ def _end_unanswered(self: WebSocketProtocol) -> None:
     self.closeHandshakeTimeoutCall = None
     if self.state != WebSocketProtocol.STATE_CLOSED:
         self.dropConnection(abort=False)
-        reactor.callLater(ABORT_S, self.transport.abortConnection)
+        asyncio.get_running_loop().call_later(ABORT_S, self.transport.abortConnection)

@@ -207,4 +207,5 @@ def test_a_mail_server_that_fails_costs_the_mail_a_delay_and_nothing_else(alice:
     post_mails()
     job = ProcrastinateJob.objects.get(queue_name="mails")
     assert (job.status, job.attempts) == ("todo", 1)
+    assert job.scheduled_at is not None
     assert job.scheduled_at > timezone.now()
