@@ -37,7 +37,7 @@ class SearchSerializer(serializers.Serializer[Any]):
         default=1,
         min_value=1,
         max_value=1_000_000,
-        help_text=_("Une recherche ou un filtre montre ses 10\u202f000 premières voix."),
+        help_text=_("Une recherche ou un filtre montre ses 20\u202f000 premières voix."),
     )
     page_size = serializers.IntegerField(required=False, default=20, min_value=1, max_value=100)
     language = serializers.CharField(required=False, allow_blank=True, default="", max_length=16)

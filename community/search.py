@@ -4,7 +4,7 @@ All of it runs on the narrow table `community_listing`. The order is popularity,
 stands near the top, so the catalogue is indexed in bands: the most popular 1/64 of the voices, the next 1/64,
 then 1/32 … 1/2. A search reads the top band, expects from what it found how many more it needs for the page and the
 count, and reads those. That bounds the work of a common word, whose matches would otherwise all be fetched and sorted:
-measurements in docs/decisions.md. Totals are counted up to 1,000, and a search shows its first 10,000 voices.
+measurements in docs/decisions.md. Totals are counted up to 1,000, and a search shows its first 20,000 voices.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from fr02.errors import Fr02Error, InvalidRequest
 from voices.words import asked_words, language_token, tag_token
 
 COUNT_LIMIT = 1_000
-DEEPEST = 10_000
+DEEPEST = 20_000  # the 1,000th page of the usual size
 WIDENING = 4
 # A band holds more matches than that only when a word is far commoner among the less popular: those are put in order
 # as far as they were read.
@@ -97,7 +97,7 @@ class _Hits:
 
 
 def search_voices(search: Search) -> Found:
-    """Return the page asked for. Raises SearchTooSlow, and InvalidRequest behind the first 10,000 that a search shows."""
+    """Return the page asked for. Raises SearchTooSlow, and InvalidRequest behind the first 20,000 that a search shows."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             # `jit` compiles, and a parallel worker starts, for longer than these queries run.
@@ -137,7 +137,7 @@ def _search(search: Search) -> Found:
     if not asked and not marks:
         return _whole(search)
     if (search.page - 1) * search.page_size >= DEEPEST:
-        detail = _("Une recherche montre ses 10\u202f000 premières voix. Précisez-la pour en voir d’autres.")
+        detail = _("Une recherche montre ses 20\u202f000 premières voix. Précisez-la pour en voir d’autres.")
         raise InvalidRequest(detail, pointers=[("/page", detail)])
     found = _page(search, _words_condition(asked, marks))
     # What is tried next depends on the search alone, never on the page: the pages of one search fit together.
