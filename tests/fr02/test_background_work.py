@@ -56,8 +56,13 @@ def overdue_hold(person):
 def test_it_works(alice, tmp_path):
     """The mirror goes on for hours; a sweep that is asked for meanwhile is done at once."""
     name = "billing.tasks.sweep"
-    sweeps = ProcrastinateJob.objects.filter(task_name=name)
-    asked = ProcrastinatePeriodicDefer.objects.filter(task_name=name)
+    # These tables are not emptied between tests.
+    jobs = ProcrastinateJob.objects.exclude(
+        pk__in=list(ProcrastinateJob.objects.values_list("pk", flat=True))
+    )
+    sweeps = jobs.filter(task_name=name)
+    earlier = list(ProcrastinatePeriodicDefer.objects.values_list("pk", flat=True))
+    asked = ProcrastinatePeriodicDefer.objects.filter(task_name=name).exclude(pk__in=earlier)
     with running_stand_in() as fish:
         slow = {"FISH_API_KEY": "cle", "FISH_BASE_URL": fish.base_url, "COMMUNITY_SYNC_PER_SECOND": "0.001"}
         app.configure_task("community.tasks.mirror_catalogue").defer(timestamp=0)
@@ -70,7 +75,7 @@ def test_it_works(alice, tmp_path):
             with contextlib.suppress(AlreadyEnqueued):  # the next minute has begun
                 app.configure_task("billing.tasks.sweep").defer(timestamp=0)
             wait_for(lambda: not is_open.exists(), worker)
-            mirror = ProcrastinateJob.objects.get(task_name="community.tasks.mirror_catalogue")
+            mirror = jobs.get(task_name="community.tasks.mirror_catalogue")
             assert mirror.status == "doing"
         finally:
             worker.kill()

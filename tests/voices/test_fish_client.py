@@ -275,7 +275,7 @@ def test_a_strange_success_is_no_success(
             b'[{"loc": ["body", "title"], "type": "missing", "msg": "Field required", "in": "body"}]',
             "body.title: Field required",
         ),
-        (b'[{"loc": 3, "msg": 4}, 5]', ": "),
+        (b'[{"loc": 3, "msg": 4}, 5]', ":"),
         (b"Failed to parse json request body", "Failed to parse json request body"),
         (b"", "status 400"),
         (b"\xff\x00", "\ufffd"),
