@@ -252,7 +252,7 @@ def checking(client, person, slow_decoder):
         thread.join()
 
 
-def connections_in_use() -> int:
+def connections_in_use():
     stats = connection.pool.get_stats()
     return stats["pool_size"] - stats["pool_available"]
 
