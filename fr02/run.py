@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 
@@ -120,6 +120,7 @@ def main() -> int:
     # SIGINT too: whoever is started in the background by a script inherits that it is ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask_to_stop)
+    sys.unraisablehook = pass_over_ctrl_c
     running: list[tuple[Program, subprocess.Popen[bytes]]] = []
     try:
         port = check_port()
@@ -150,6 +151,12 @@ def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
     """Break off whatever is being done; what swallows the exception (a fork's hooks do) is reminded of it."""
     stopping.set()
     raise KeyboardInterrupt
+
+
+def pass_over_ctrl_c(ignored: Any) -> None:
+    """Print what Python had to swallow, as it does by itself, but not a Ctrl-C: `stopping` remembers it."""
+    if not isinstance(ignored.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(ignored)
 
 
 def check_port() -> int:

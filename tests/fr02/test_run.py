@@ -239,6 +239,23 @@ def test_first_start_that_is_broken_off_still_tells_the_key() -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(("swallowed", "is_said"), [("KeyboardInterrupt", False), ("ValueError", True)])
+def test_ctrl_c_in_a_hook_of_a_fork_prints_nothing(swallowed: str, is_said: bool) -> None:
+    script = (
+        "import os, sys\n"
+        "from fr02.run import pass_over_ctrl_c\n"
+        "def hook(): raise " + swallowed + "\n"
+        "sys.unraisablehook = pass_over_ctrl_c\n"
+        "os.register_at_fork(after_in_parent=hook)\n"
+        "child = os.fork()\n"
+        "os._exit(0) if not child else os.waitpid(child, 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=BASE_DIR, capture_output=True, text=True, check=True
+    )
+    assert ("Traceback" in done.stderr) == is_said
+
+
 def test_stand_in_of_fish_audio(make_run: Callable[..., Run], clone: Path) -> None:
     fr02 = make_run(FISH="stand-in")
     stand_in = fr02.part("tests.fish_stand_in")
