@@ -20,6 +20,7 @@ from accounts.services import Caller
 from fr02 import errors
 from fr02.bridge import in_database
 from fr02.json_body import StrictSerializer, read_json
+from fr02.per_minute import count_in_minute
 from tts import samples
 from tts.engines.base import EngineError, EngineOrder
 from tts.engines.registry import engine_named
@@ -78,7 +79,7 @@ def _order(caller: Caller, body: Any) -> EngineOrder:
 def count_preview(user_id: int) -> None:
     """Raise RateLimited when an account has heard enough in this minute."""
     detail = _("Au plus {count} essais de mélange par minute.").format(count=PER_MINUTE)
-    samples.count_rendering(str(user_id), name="blend-preview", per_minute=PER_MINUTE, detail=detail)
+    count_in_minute(str(user_id), name="blend-preview", limit=PER_MINUTE, detail=detail)
 
 
 async def _sound(first: bytes, rest: AsyncIterator[Any]) -> AsyncIterator[bytes]:

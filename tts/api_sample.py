@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from accounts.authentication import client_ip
 from fr02 import errors
 from fr02.bridge import in_database
+from fr02.per_minute import count_in_minute
 from tts import samples
 from voices.models import Voice
 
@@ -34,7 +35,7 @@ class VoiceSampleView(APIView):
         if not await samples.is_made(name):
             listener = client_ip(request) or ""
             detail = _("Au plus {count} nouveaux extraits par minute.").format(count=PER_MINUTE)
-            samples.count_rendering(listener, name="samples", per_minute=PER_MINUTE, detail=detail)
+            count_in_minute(listener, name="samples", limit=PER_MINUTE, detail=detail)
             await samples.make_sample(voice.reference, account=f"sample:{listener}")
         response = HttpResponseRedirect(storages["default"].url(name), status=HTTPStatus.FOUND)
         response["Cache-Control"] = "private, no-store"

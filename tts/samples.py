@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
-from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from fr02 import errors
 from fr02.bridge import in_thread
 from fr02.media import storage_at_work
-from fr02.quota import Quota
 from tts.engines.base import EngineError, EngineOrder
 from tts.engines.registry import engine_named
 from tts.pipeline import translate
@@ -46,18 +43,6 @@ def sample_order(reference: Mapping[str, Any], *, account: str) -> EngineOrder:
         latency="low",
         account=account,
     )
-
-
-def count_rendering(who: str, *, name: str, per_minute: int, detail: str) -> None:
-    """Raise RateLimited when `who` had this process speak enough for nothing in this minute."""
-    key = f"{name}:{who}"
-    cache.add(key, 0, 60)
-    try:
-        count = cache.incr(key)
-    except ValueError:  # the minute ended between the two lines
-        return
-    if count > per_minute:
-        raise errors.RateLimited(detail, retry_after_s=60, quota=Quota(name, per_minute, 0, 60, 60))
 
 
 def sample_name(reference: Mapping[str, Any]) -> str:

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.core.files.uploadedfile import UploadedFile
 from django.db import connection
 from django.utils.translation import gettext as _
 
 from fr02.errors import EngineBusy, FileTooLarge, InvalidRequest, RateLimited
-from fr02.quota import Quota
+from fr02.per_minute import count_in_minute
 from voices.mirror import clean_text
 
 MAX_RECORDINGS = 20
@@ -150,16 +149,8 @@ def _check_count(files: Sequence[UploadedFile], texts: Sequence[str]) -> None:
 
 
 def _count_check(user_id: int) -> None:
-    key = f"recordings-checked:{user_id}"
-    cache.add(key, 0, 60)
-    try:
-        count = cache.incr(key)
-    except ValueError:  # the minute ended between the two lines
-        return
-    if count > CHECKS_PER_MINUTE:
-        detail = _("Au plus {count} envois d’enregistrements par minute.").format(count=CHECKS_PER_MINUTE)
-        quota = Quota("recordings", CHECKS_PER_MINUTE, 0, 60, 60)
-        raise RateLimited(detail, retry_after_s=60, quota=quota)
+    detail = _("Au plus {count} envois d’enregistrements par minute.").format(count=CHECKS_PER_MINUTE)
+    count_in_minute(str(user_id), name="recordings", limit=CHECKS_PER_MINUTE, detail=detail)
 
 
 def _head(file: UploadedFile) -> bytes:

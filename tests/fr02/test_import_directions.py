@@ -24,6 +24,7 @@ SHARED = {
         "fr02.env",
         "fr02.json_body",
         "fr02.quota",
+        "fr02.per_minute",
         "fr02.typography",
     ),
 }

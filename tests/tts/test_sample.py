@@ -5,11 +5,11 @@ import pytest
 from playwright.sync_api import expect
 
 from fr02.errors import RateLimited
+from fr02.per_minute import count_in_minute
 from tests.browser import Visit, open_browser
 from tests.recogniser import plain_words, recognise
 from tests.tts.sound import measure
 from tests.tts.test_speak import assert_problem
-from tts import samples
 from voices.builtin import builtin_id, sync_builtin_voices
 from voices.models import Voice
 
@@ -76,10 +76,10 @@ def test_unknown_voices_and_other_methods(client):
 
 def test_renderings_are_counted():
     for _number in range(2):
-        samples.count_rendering("alice", name="samples", per_minute=2, detail="Trop.")
+        count_in_minute("alice", name="samples", limit=2, detail="Trop.")
     with pytest.raises(RateLimited):
-        samples.count_rendering("alice", name="samples", per_minute=2, detail="Trop.")
-    samples.count_rendering("bob", name="samples", per_minute=2, detail="Trop.")
+        count_in_minute("alice", name="samples", limit=2, detail="Trop.")
+    count_in_minute("bob", name="samples", limit=2, detail="Trop.")
 
 
 def test_the_page_plays_it(server):

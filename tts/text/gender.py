@@ -21,21 +21,21 @@ _MASCULINE = frozenset(
 _FEMININE = frozenset(
     """
     sœur mère tante femme dame nièce reine table chaise porte fenêtre chambre pièce rue route ville île forêt mer
-    montagne plage ferme école classe page ligne lettre phrase syllabe langue voix parole note liste carte photo image
-    vidéo musique chanson danse piste radio télé clé clef main jambe tête dent bouche joue peau fleur rose herbe plante
-    pomme poire orange fraise banane tomate carotte salade soupe tarte pizza crème tasse cuillère boîte caisse tente
-    lampe montre bague robe jupe veste botte moto roue place gare nuit minute seconde heure fois date fête guerre
-    victoire défaite équipe coupe balle course étape épreuve règle loi clause taxe amende dette somme vente offre
-    demande commande requête réponse erreur couleur douleur odeur valeur longueur largeur hauteur profondeur chaleur
-    lueur peur faveur cour part moitié dose goutte tranche couche boucle variable méthode tâche touche icône base
-    colonne cellule plainte enveloppe banque boutique politique pratique technique fabrique statistique république
-    clinique brique antenne planète étoile lune arme bombe flèche corde chaîne vis planche pierre plaque vitre vache
-    chèvre poule souris fourmi mouche girafe personne victime star recrue chose cause preuve faute peine œuvre scène
-    pause phase zone province commune capitale centrale tonne promenade façade ambassade marche recherche branche
-    approche marque remarque époque attaque bibliothèque lame flamme gamme rame âme larme alarme ombre chute botte
-    tempête conquête enquête dépêche pêche crèche hache tache poche cloche ruche bûche douche mèche jauge loge page
-    image plage cage rage nage neige aide salle malle halle étoffe griffe truffe moustache
-    barbe courbe gerbe tribu vertu dot foi paroi fin faim soif nef croix noix paix perdrix chaux faux toux
+    montagne plage ferme école classe page ligne lettre phrase syllabe langue voix parole note liste carte photo
+    image vidéo musique chanson danse piste radio télé clé clef main jambe tête dent bouche joue peau fleur rose
+    herbe plante pomme poire orange fraise banane tomate carotte salade soupe tarte pizza crème tasse cuillère boîte
+    caisse tente lampe montre bague robe jupe veste botte moto roue place gare nuit minute seconde heure fois date
+    fête guerre victoire défaite équipe coupe balle course étape épreuve règle loi clause taxe amende dette somme
+    vente offre demande commande requête réponse erreur couleur douleur odeur valeur longueur largeur hauteur
+    profondeur chaleur lueur peur faveur cour part moitié dose goutte tranche couche boucle variable méthode tâche
+    touche icône base colonne cellule plainte enveloppe banque boutique politique pratique technique fabrique
+    statistique république clinique brique antenne planète étoile lune arme bombe flèche corde chaîne vis planche
+    pierre plaque vitre vache chèvre poule souris fourmi mouche girafe personne victime star recrue chose cause
+    preuve faute peine œuvre scène pause phase zone province commune capitale centrale tonne promenade façade
+    ambassade marche recherche branche approche marque remarque époque attaque bibliothèque lame flamme gamme rame
+    âme larme alarme ombre chute tempête conquête enquête dépêche pêche crèche hache tache poche cloche ruche bûche
+    douche mèche jauge loge cage rage nage neige aide salle malle halle étoffe griffe truffe moustache barbe courbe
+    gerbe tribu vertu dot foi paroi fin faim soif nef croix noix paix perdrix chaux faux toux
     """.split()  # noqa: SIM905
 )
 _ADJECTIVES = frozenset(
